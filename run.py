@@ -1,0 +1,184 @@
+"""Everything a checkout can do, from nothing but Python: `python3 run.py` lists the commands.
+
+Standard library only, because it runs before anything is installed. It makes `.venv`, installs what the lock files pin
+(by hash), remembers what it installed, and then runs the command inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / "python"
+LOCKS = {kind: ROOT / f"requirements/{kind}.txt" for kind in ("service", "demo", "dev")}
+SUPERSETS = {"demo": ("demo", "dev"), "dev": ("dev",)}
+EXTRAS = {"service": ("checkout", "flower", "service", "simulator"), "demo": ("demo",), "dev": ("dev",)}
+"""What each lock holds; the container image is made from `service`."""
+PACKAGES = ["sceneshift", "storage", "tasks", "workers", "ops", "tests", "examples", "run.py"]
+
+Command = Callable[[list[str]], int]
+COMMANDS: dict[str, tuple[Command, str]] = {}
+
+
+def command(name: str, summary: str) -> Callable[[Command], Command]:
+    def register(function: Command) -> Command:
+        COMMANDS[name] = (function, summary)
+        return function
+
+    return register
+
+
+def say(text: str) -> None:
+    print(f"run.py: {text}", file=sys.stderr, flush=True)
+
+
+def environment() -> dict[str, str]:
+    """The environment of what runs in `.venv`: this checkout first on the path, its programs first on PATH."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+        "VIRTUAL_ENV": str(VENV),
+    }
+
+
+def run(*arguments: str | Path) -> int:
+    """Run a program in the environment and wait for it; an interrupt is the program's to end on."""
+    process = subprocess.Popen([str(argument) for argument in arguments], cwd=ROOT, env=environment())
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def must(*arguments: str | Path) -> None:
+    if code := run(*arguments):
+        sys.exit(code)
+
+
+def stamp_of(lock: Path) -> str:
+    """What an installed environment depends on: lock, project file, Python version, and where the checkout is."""
+    digest = hashlib.sha256()
+    for part in (lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def ensure(kind: str) -> None:
+    """`.venv` holds what the lock `kind` pins, and this checkout's `sceneshift` command."""
+    for candidate in SUPERSETS[kind]:
+        stamp = VENV / f"installed-{candidate}"
+        if stamp.exists() and stamp.read_text() == stamp_of(LOCKS[candidate]):
+            return
+    if sys.version_info < (3, 11):  # noqa: UP036  # this file is what an older Python meets first
+        sys.exit(f"run.py: Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
+    if not PYTHON.exists():
+        say("making .venv")
+        make_environment()
+    say("installing the installer (uv, pinned by hash)")
+    must(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
+         "-r", ROOT / "requirements/bootstrap.txt")  # fmt: skip
+    say(f"installing {LOCKS[kind].relative_to(ROOT)} (pinned by hash)")
+    # The full path of the interpreter: uv reads a bare name as a version request.
+    uv: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet", "--python", PYTHON]
+    must(*uv, "--require-hashes", "--only-binary", ":all:", "-r", LOCKS[kind])
+    must(*uv, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    (VENV / f"installed-{kind}").write_text(stamp_of(LOCKS[kind]))
+    say("ready")
+
+
+def make_environment() -> None:
+    try:
+        venv.create(VENV, with_pip=True, clear=True)
+    except (ImportError, subprocess.CalledProcessError):
+        shutil.rmtree(VENV, ignore_errors=True)
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        sys.exit(
+            f"run.py: this Python cannot make virtual environments: install its venv module "
+            f"(Debian, Ubuntu: apt-get install python{version}-venv) and run the same command again"
+        )
+
+
+@command("setup", "make .venv and install everything, for working on the project")
+def setup(_arguments: list[str]) -> int:
+    ensure("dev")
+    return 0
+
+
+@command("demo", "the whole system on a small catalogue; --help lists its options")
+def demo(arguments: list[str]) -> int:
+    ensure("demo")
+    return run(PYTHON, "-m", "sceneshift", "demo", *arguments)
+
+
+@command("test", "the tests; further arguments go to pytest")
+def test(arguments: list[str]) -> int:
+    ensure("dev")
+    return run(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow and not browser"]))
+
+
+@command("check", "format, lint and types, as the continuous integration asks")
+def check(_arguments: list[str]) -> int:
+    ensure("dev")
+    steps: list[list[str | Path]] = [
+        [BIN / "ruff", "format", "--check", *PACKAGES],
+        [BIN / "ruff", "check", *PACKAGES],
+        [PYTHON, "-m", "mypy"],
+    ]
+    return max(run(*step) for step in steps)
+
+
+@command("fmt", "format the code and mend what the linter can mend")
+def fmt(_arguments: list[str]) -> int:
+    ensure("dev")
+    return max(run(BIN / "ruff", "check", "--fix", *PACKAGES), run(BIN / "ruff", "format", *PACKAGES))
+
+
+@command("bench", "the benchmarks, with their figures as tables; further arguments go to pytest")
+def bench(arguments: list[str]) -> int:
+    ensure("dev")
+    return run(PYTHON, "-m", "pytest", "tests/benchmarks", "-m", "slow", "-s", "--timeout", "1800", *arguments)
+
+
+@command("docs", "write the pages of the documentation that are made from the code")
+def docs(_arguments: list[str]) -> int:
+    ensure("dev")
+    return run(PYTHON, "-m", "tests.documentation")
+
+
+@command("lock", "resolve the dependencies anew into requirements/*.txt")
+def lock(_arguments: list[str]) -> int:
+    ensure("dev")
+    compile_: list[str | Path] = [BIN / "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11",
+                                  "--upgrade", "--generate-hashes", "--no-emit-index-url", "--no-header"]  # fmt: skip
+    requirements = ROOT / "requirements"
+    must(*compile_, "requirements/bootstrap.in", "--output-file", requirements / "bootstrap.txt")
+    for kind, path in LOCKS.items():
+        extras = [part for extra in EXTRAS[kind] for part in ("--extra", extra)]
+        must(*compile_, "pyproject.toml", *extras, "--output-file", path)
+    return 0
+
+
+def main() -> int:
+    name, *arguments = sys.argv[1:] or ["help"]
+    if name not in COMMANDS:
+        width = max(map(len, COMMANDS))
+        print("python3 run.py COMMAND\n")
+        for known, (_, summary) in COMMANDS.items():
+            print(f"  {known:<{width}}  {summary}")
+        return 0 if name in {"help", "--help", "-h"} else 2
+    return COMMANDS[name][0](arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
