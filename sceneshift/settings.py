@@ -1,0 +1,184 @@
+"""Every setting, in one frozen object that is read from `SCENESHIFT_*` variables once.
+
+Each variable may also be given as `SCENESHIFT_NAME_FILE`, the path of a file that holds the value (Docker and
+Kubernetes secrets). An unknown `SCENESHIFT_*` variable is an error, because a misspelt limit that silently does nothing
+costs money. The table in docs/reference/settings.md is made from the field descriptions below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from sceneshift.errors import ConfigurationError
+
+PREFIX = "SCENESHIFT_"
+
+
+class Settings(BaseModel):
+    """The effective settings; secrets are masked in `repr`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Where jobs live: a Redis-protocol server with persistence and without eviction.",
+    )
+    broker_url: SecretStr | None = Field(
+        default=None,
+        description="Celery's broker. Its loss costs seconds, never a job. Unset: the same server as the jobs.",
+    )
+    provider_url: AnyUrl | None = Field(
+        default=None, description="The provider's base URL, with its path prefix, such as `https://HOST/api/v1/bg-rep`."
+    )
+    provider_appcode: SecretStr | None = Field(
+        default=None, description="The provider's AppCode. Sent in the clear inside TLS: treat it like a password."
+    )
+    provider_connect_timeout_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="Time to connect to the provider, TLS included."
+    )
+    provider_read_timeout_seconds: float = Field(
+        default=35.0,
+        gt=0,
+        le=300,
+        description="Silence of the provider after which a call is given up; longer than its gateway's limit (30 s), "
+        "so that its answer arrives instead of our time-out.",
+    )
+    provider_retention_seconds: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="How long the provider keeps a result. An overdue job is asked about until then, for it is paid.",
+    )
+    storage_url: str = Field(
+        default="file:///var/lib/sceneshift/results",
+        description="Where results go: `s3://bucket/prefix?endpoint_url=…&region=…` or `file:///directory`.",
+    )
+    webhook_secret: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Webhook signing secrets (`whsec_…`), separated by spaces. All sign, so that one can be replaced.",
+    )
+    webhook_url: AnyUrl | None = Field(
+        default=None, description="Where webhooks go for jobs that name no `webhook_url` of their own."
+    )
+    webhook_timeout_seconds: float = Field(
+        default=15.0, gt=0, le=60, description="Total time for one webhook attempt, the answer included."
+    )
+    allow_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts that requests may reach although their addresses are private, separated by spaces, on any "
+        "port. For development, and for stores on the internal network.",
+    )
+    key_prefix: str = Field(
+        default="{sceneshift}",
+        min_length=1,
+        max_length=64,
+        description="The first part of every Redis key. The braces keep all keys on one shard of a cluster.",
+    )
+    lease_seconds: float = Field(
+        default=20.0,
+        ge=1,
+        le=600,
+        description="How long a step may go without a sign of life from its worker; then a dead worker's jobs move.",
+    )
+    timekeeper_interval_seconds: float = Field(
+        default=0.1, ge=0.01, le=5, description="How often each worker looks for due jobs."
+    )
+    poll_first_seconds: float = Field(
+        default=4.0, ge=0.05, description="Time from submission to the first question about it."
+    )
+    poll_growth: float = Field(default=1.5, ge=1, le=4, description="Each pause between polls is this times the last.")
+    poll_max_seconds: float = Field(default=15.0, ge=0.05, description="The longest pause between polls.")
+    poll_overdue_seconds: float = Field(
+        default=600.0, ge=1, description="The pause between polls of a job that is past its deadline."
+    )
+    job_deadline_seconds: float = Field(
+        default=1800.0,
+        gt=0,
+        description="When a job that names no deadline of its own is reported as overdue. It goes on nevertheless.",
+    )
+    job_retention_seconds: float = Field(
+        default=30 * 86_400.0,
+        ge=4 * 86_400,
+        description="How long a finished job and its idempotency key are kept; longer than webhooks are tried (75 h).",
+    )
+    result_max_bytes: int = Field(
+        default=50_000_000, gt=0, description="A result image larger than this is refused while it is being read."
+    )
+    result_max_pixels: int = Field(
+        default=40_000_000,
+        gt=0,
+        le=178_000_000,
+        description="A result image with more pixels is refused before decoding.",
+    )
+    result_timeout_seconds: float = Field(default=120.0, gt=0, description="Total time for fetching one result image.")
+    url_lifetime_seconds: float = Field(
+        default=86_400.0,
+        ge=3600,
+        le=604_800,
+        description="How long presigned URLs work (S3 allows seven days at the most).",
+    )
+    log_format: str = Field(default="json", pattern="^(json|console)$", description="`json` or `console`.")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
+    )
+
+    @field_validator("allow_hosts", "webhook_secret", mode="before")
+    @classmethod
+    def _split_words(cls, value: Any) -> Any:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @property
+    def effective_broker_url(self) -> str:
+        """The broker's URL, password included."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings that these variables give.
+
+        Raises:
+            ConfigurationError: a variable is unknown or its value is wrong; the text names it and the remedy.
+        """
+        values = {
+            field: value
+            for variable, raw in (os.environ if environ is None else environ).items()
+            if variable.startswith(PREFIX) and raw != ""
+            for field, value in [_read_variable(variable, raw)]
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error)) from None
+
+
+def _read_variable(variable: str, raw: str) -> tuple[str, str]:
+    name = variable.removeprefix(PREFIX).lower()
+    if name in Settings.model_fields:
+        return name, raw
+    if (field := name.removesuffix("_file")) in Settings.model_fields:
+        try:
+            return field, Path(raw).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{variable}: the file {raw!r} cannot be read ({type(error).__name__})") from None
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.0)[0]
+    raise ConfigurationError(f"{variable} is not a setting; the nearest is {nearest} (docs/reference/settings.md)")
+
+
+def _explain(error: ValidationError) -> str:
+    """One line per wrong setting. Values are left out: they may be secrets."""
+    return "; ".join(
+        f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors(include_input=False)
+    )
+
+
+@cache
+def current_settings() -> Settings:
+    """This process's settings, read from the environment on first use."""
+    return Settings.from_env()
