@@ -1,0 +1,208 @@
+"""What an error answer means, as tables to be read beside docs/reference/provider.md (a test compares the two).
+
+The provider's error table survives in two readings that assign codes to messages differently, and its gateway uses the
+same HTTP statuses as the service behind it. So an answer is read in this order, and the first match decides: gateway
+code, gateway message, provider message, HTTP status together with the provider's code, HTTP status.
+
+A submission counts as refused only on evidence that nothing was started. An HTTP status is no such evidence (429
+excepted, which has one meaning), nor is a code without its status; everything else is an unknown outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from sceneshift.provider.answer import Answer
+from sceneshift.provider.protocol import ErrorKind
+from sceneshift.provider.wire import Endpoint
+
+# Gateway codes: the longest matching beginning decides. `refused`: the gateway answered without calling the back end.
+# X codes are the gateway's own failures, which may strike after the call; D codes are about the call itself, where only
+# the open circuit breaker (D503CB) says that there was none.
+GATEWAY_CODES: Final[dict[str, tuple[ErrorKind, bool]]] = {
+    "S403NU": (ErrorKind.NONCE_USED, False),
+    "I400NC": (ErrorKind.MISCONFIGURED, True),
+    "T": (ErrorKind.THROTTLED, True),
+    "B": (ErrorKind.CREDITS_EXHAUSTED, True),
+    "A": (ErrorKind.UNAUTHORIZED, True),
+    "S": (ErrorKind.UNAUTHORIZED, True),
+    "I404": (ErrorKind.MISCONFIGURED, True),
+    "I405": (ErrorKind.MISCONFIGURED, True),
+    "I": (ErrorKind.INVALID_INPUT, True),
+    "D503CB": (ErrorKind.TRANSIENT, True),
+    "D": (ErrorKind.TRANSIENT, False),
+    "X": (ErrorKind.TRANSIENT, False),
+}
+
+# Messages, in lower case: the first keyword that occurs decides, in the gateway's header and then in the envelope.
+MESSAGES: Final[tuple[tuple[str, ErrorKind], ...]] = (
+    ("nonce is required", ErrorKind.MISCONFIGURED),
+    ("nonce", ErrorKind.NONCE_USED),
+    ("throttl", ErrorKind.THROTTLED),
+    ("flow control", ErrorKind.THROTTLED),
+    ("credit points", ErrorKind.CREDITS_EXHAUSTED),
+    ("quota exhausted", ErrorKind.CREDITS_EXHAUSTED),
+    ("quota expired", ErrorKind.CREDITS_EXHAUSTED),
+    ("arrears", ErrorKind.CREDITS_EXHAUSTED),
+    ("compliance", ErrorKind.CONTENT_REJECTED),
+    ("image url", ErrorKind.SOURCE_UNREACHABLE),
+    ("does not meet", ErrorKind.SOURCE_UNFIT),
+    ("cannot be empty", ErrorKind.INVALID_INPUT),
+    ("no records", ErrorKind.NO_RECORD),
+    ("resultkey", ErrorKind.NO_RECORD),
+    ("job execution", ErrorKind.EXECUTION_FAILED),
+    ("authorization required", ErrorKind.UNAUTHORIZED),
+    ("expiry of authorization", ErrorKind.UNAUTHORIZED),
+    ("invalid appcode", ErrorKind.UNAUTHORIZED),
+    ("unauthorized", ErrorKind.UNAUTHORIZED),
+    ("service does not exist", ErrorKind.MISCONFIGURED),
+    ("illegal service", ErrorKind.MISCONFIGURED),
+    ("invalid domain", ErrorKind.MISCONFIGURED),
+    ("invalid url", ErrorKind.MISCONFIGURED),
+    ("body is missing", ErrorKind.INVALID_INPUT),
+    ("illegal input", ErrorKind.INVALID_INPUT),
+    ("invalid param location", ErrorKind.INVALID_INPUT),
+    ("invalid request body", ErrorKind.INVALID_INPUT),
+    ("empty request body", ErrorKind.INVALID_INPUT),
+    ("internal server", ErrorKind.TRANSIENT),
+    ("internal error", ErrorKind.TRANSIENT),
+    ("failed to call backend", ErrorKind.TRANSIENT),
+    ("service unavailable", ErrorKind.TRANSIENT),
+)
+
+# (HTTP status, code): (meaning on submit, meaning on query), right under both readings or at least harmless.
+# 403 with ...04 or ...05 may be throttling, credits or content: throttling is the one that mends itself by waiting.
+STATUSES_WITH_CODES: Final[dict[tuple[int, str], tuple[ErrorKind, ErrorKind]]] = {
+    (500, "23500000"): (ErrorKind.TRANSIENT, ErrorKind.TRANSIENT),
+    (500, "23500001"): (ErrorKind.TRANSIENT, ErrorKind.TRANSIENT),
+    (401, "23500001"): (ErrorKind.UNAUTHORIZED, ErrorKind.UNAUTHORIZED),
+    (401, "23500002"): (ErrorKind.UNAUTHORIZED, ErrorKind.UNAUTHORIZED),
+    (404, "23500002"): (ErrorKind.MISCONFIGURED, ErrorKind.MISCONFIGURED),
+    (404, "23500003"): (ErrorKind.MISCONFIGURED, ErrorKind.MISCONFIGURED),
+    (403, "23500003"): (ErrorKind.CREDITS_EXHAUSTED, ErrorKind.CREDITS_EXHAUSTED),
+    (403, "23500004"): (ErrorKind.THROTTLED, ErrorKind.THROTTLED),
+    (403, "23500005"): (ErrorKind.THROTTLED, ErrorKind.THROTTLED),
+    (403, "23500006"): (ErrorKind.CONTENT_REJECTED, ErrorKind.CONTENT_REJECTED),
+    (400, "23500006"): (ErrorKind.SOURCE_UNREACHABLE, ErrorKind.SOURCE_UNREACHABLE),
+    (400, "23500007"): (ErrorKind.SOURCE_UNFIT, ErrorKind.SOURCE_UNFIT),
+    (400, "23500008"): (ErrorKind.SOURCE_UNFIT, ErrorKind.NO_RECORD),
+    (400, "23500009"): (ErrorKind.INVALID_INPUT, ErrorKind.NO_RECORD),
+    (400, "23500010"): (ErrorKind.INVALID_INPUT, ErrorKind.INVALID_INPUT),
+    (500, "23500011"): (ErrorKind.EXECUTION_FAILED, ErrorKind.EXECUTION_FAILED),
+    (400, "23500012"): (ErrorKind.INVALID_INPUT, ErrorKind.INVALID_INPUT),
+    (400, "23500013"): (ErrorKind.INVALID_INPUT, ErrorKind.INVALID_INPUT),
+    (400, "23500014"): (ErrorKind.MISCONFIGURED, ErrorKind.MISCONFIGURED),
+}
+
+# A status by itself. Other 4xx: invalid input; other 3xx: misconfigured; all the rest: transient.
+STATUSES: Final[dict[int, ErrorKind]] = {
+    401: ErrorKind.UNAUTHORIZED,
+    403: ErrorKind.THROTTLED,
+    404: ErrorKind.MISCONFIGURED,
+    405: ErrorKind.MISCONFIGURED,
+    408: ErrorKind.TRANSIENT,
+    429: ErrorKind.THROTTLED,
+}
+
+# These may follow a start, or prove one: on submit they are never a refusal.
+INCONCLUSIVE: Final = frozenset({ErrorKind.TRANSIENT, ErrorKind.EXECUTION_FAILED, ErrorKind.NONCE_USED})
+
+# What a failed item's own message may mean; whatever else it says, the rendering failed.
+_ITEM_KINDS: Final = frozenset(
+    {ErrorKind.CONTENT_REJECTED, ErrorKind.SOURCE_UNREACHABLE, ErrorKind.SOURCE_UNFIT, ErrorKind.INVALID_INPUT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What an error means; `refused`, which matters for a submission: there is evidence that nothing was started."""
+
+    kind: ErrorKind
+    refused: bool
+
+
+def classify(answer: Answer, endpoint: Endpoint) -> Classification:
+    """What this answer, which is not a success, means."""
+    found = (
+        _by_nonce(answer)
+        or _by_gateway_code(answer)
+        or _by_gateway_message(answer)
+        or _by_provider_message(answer)
+        or _by_status_and_code(answer, endpoint)
+        or _by_status(answer)
+    )
+    if endpoint is Endpoint.SUBMIT and found.kind is ErrorKind.NO_RECORD:
+        # A submission names no record: this is the query endpoint's answer, from a wrong address.
+        return Classification(ErrorKind.MISCONFIGURED, found.refused)
+    return found
+
+
+def classify_item_message(message: str) -> ErrorKind:
+    """Why an item failed, by its own message."""
+    kind = _kind_of_message(message)
+    return kind if kind in _ITEM_KINDS else ErrorKind.EXECUTION_FAILED
+
+
+def _by_nonce(answer: Answer) -> Classification | None:
+    """A used nonce outranks everything, for it says that an earlier request with it got through."""
+    texts = (answer.gateway_message, answer.envelope.message if answer.envelope else "")
+    if any(_kind_of_message(text) is ErrorKind.NONCE_USED for text in texts):
+        return Classification(ErrorKind.NONCE_USED, refused=False)
+    return None
+
+
+def _by_gateway_code(answer: Answer) -> Classification | None:
+    code = answer.gateway_code.upper()
+    for length in range(len(code), 0, -1):
+        if row := GATEWAY_CODES.get(code[:length]):
+            kind, refused = row
+            return Classification(kind, refused and not answer.is_2xx)
+    return None
+
+
+def _by_gateway_message(answer: Answer) -> Classification | None:
+    if kind := _kind_of_message(answer.gateway_message):
+        return Classification(kind, kind not in INCONCLUSIVE and not answer.is_2xx)
+    return None
+
+
+def _by_provider_message(answer: Answer) -> Classification | None:
+    envelope = answer.envelope
+    if envelope and (kind := _kind_of_message(envelope.message)):
+        says_no = answer.is_4xx or (answer.is_2xx and envelope.says_failed)
+        return Classification(kind, kind not in INCONCLUSIVE and says_no)
+    return None
+
+
+def _by_status_and_code(answer: Answer, endpoint: Endpoint) -> Classification | None:
+    code = answer.envelope.code if answer.envelope else None
+    if code and (kinds := STATUSES_WITH_CODES.get((answer.http_status, code))):
+        kind = kinds[0] if endpoint is Endpoint.SUBMIT else kinds[1]
+        return Classification(kind, kind not in INCONCLUSIVE)
+    return None
+
+
+def _by_status(answer: Answer) -> Classification:
+    gateway_spoke = bool(answer.gateway_code or answer.gateway_message)
+    provider_spoke = answer.envelope is not None and answer.envelope.success is False
+    kind = _kind_of_status(answer.http_status)
+    only_meaning = answer.http_status == HTTPStatus.TOO_MANY_REQUESTS
+    evidence = only_meaning or (answer.is_4xx and (gateway_spoke or provider_spoke))
+    return Classification(kind, evidence and kind not in INCONCLUSIVE)
+
+
+def _kind_of_status(http_status: int) -> ErrorKind:
+    if kind := STATUSES.get(http_status):
+        return kind
+    if HTTPStatus.MULTIPLE_CHOICES <= http_status < HTTPStatus.BAD_REQUEST:
+        return ErrorKind.MISCONFIGURED
+    if HTTPStatus.BAD_REQUEST <= http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ErrorKind.INVALID_INPUT
+    return ErrorKind.TRANSIENT
+
+
+def _kind_of_message(message: str) -> ErrorKind | None:
+    folded = message.casefold()
+    return next((kind for keyword, kind in MESSAGES if keyword in folded), None)
