@@ -1,0 +1,211 @@
+"""`sceneshift jobs`: order, look at, follow, cancel and decide about jobs from a shell."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sceneshift.cli.output import clock_time, print_json, print_table, snapshot_document
+from sceneshift.client import cancel_job, current_client, enqueue_job, get_job
+from sceneshift.errors import InvalidRequestError, StoreUnavailableError
+from sceneshift.handle import Job, JobSnapshot, snapshot_of
+from sceneshift.jobs.events import ResolveAction, Resolved
+from sceneshift.jobs.states import JobState
+from sceneshift.messages import messages_for_change
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+
+@click.group("jobs")
+def command() -> None:
+    """Order, look at, follow, cancel and decide about jobs."""
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice([str(state) for state in JobState]), help="Only jobs in this state.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many per state.")
+@as_json
+def list_jobs(state: str | None, limit: int, *, as_json: bool) -> None:
+    """List jobs, the newest in each state first."""
+    from sceneshift.store.connection import translating  # noqa: PLC0415  # redis is loaded by the commands that need it
+
+    jobs = current_client().store.jobs
+    states = [JobState(state)] if state else list(JobState)
+    with translating(StoreUnavailableError, "try again"):
+        records = [jobs.load(job_id) for each in states for job_id in jobs.ids(each, limit=limit)]
+    snapshots = [snapshot_of(record) for record in records if record is not None]
+    if as_json:
+        print_json([snapshot_document(snapshot) for snapshot in snapshots])
+        return
+    rows = [
+        (each.id, each.state, each.sku, each.polls, clock_time(each.created_at), each.blocked_by or _fault(each))
+        for each in snapshots
+    ]
+    print_table(rows, ("JOB", "STATE", "SKU", "POLLS", "CREATED (UTC)", "WAITS FOR / ERROR"))
+
+
+def _fault(snapshot: JobSnapshot) -> str | None:
+    return snapshot.error.code if snapshot.error else None
+
+
+@command.command("get")
+@click.argument("job_id")
+@as_json
+def get(job_id: str, *, as_json: bool) -> None:
+    """Show a job as it is now."""
+    snapshot = get_job(job_id).snapshot()
+    if as_json:
+        print_json(snapshot_document(snapshot))
+        return
+    _print_snapshot(snapshot)
+
+
+def _print_snapshot(snapshot: JobSnapshot) -> None:
+    rows: list[tuple[str, object]] = [
+        ("state", snapshot.state),
+        ("sku", snapshot.sku),
+        ("charge", snapshot.charge),
+        ("created (UTC)", clock_time(snapshot.created_at)),
+        ("finished (UTC)", clock_time(snapshot.finished_at)),
+        ("submits, polls", f"{snapshot.submits}, {snapshot.polls}"),
+        ("waits for", snapshot.blocked_by),
+        ("until (UTC)", clock_time(snapshot.blocked_until)),
+        ("result key", snapshot.result_key),
+        ("provider request", snapshot.request_id),
+        ("error", f"{snapshot.error.code}: {snapshot.error.message}" if snapshot.error else None),
+        *((f"image {output.index}", output.uri) for output in snapshot.outputs),
+        *((f"missing {lost.index}", f"{lost.code}: {lost.message}") for lost in snapshot.missing),
+    ]
+    print_table(rows, (snapshot.id, ""))
+
+
+@command.command("explain")
+@click.argument("job_id")
+@as_json
+def explain(job_id: str, *, as_json: bool) -> None:
+    """Print a job's timeline, and what it waits for now."""
+    job = get_job(job_id)
+    snapshot = job.snapshot()
+    entries = job.client.store.timeline.read(job.id)
+    if as_json:
+        print_json({"job": snapshot_document(snapshot), "timeline": entries})
+        return
+    _print_snapshot(snapshot)
+    click.echo()
+    for entry in entries:
+        click.echo(_line(entry))
+
+
+@command.command("watch")
+@click.argument("job_id")
+@click.option("--timeout", type=float, help="Give up after this many seconds; the job goes on.")
+@as_json
+def watch(job_id: str, timeout: float | None, *, as_json: bool) -> None:
+    """Print a job's timeline as it is written, until the job is final."""
+    for event in get_job(job_id).events(timeout=timeout):
+        entry = {"at": event.at, "state": str(event.state), "event": event.event, **event.details}
+        click.echo(json.dumps(entry, ensure_ascii=False) if as_json else _line(entry))
+
+
+def _line(entry: dict[str, Any]) -> str:
+    details = " ".join(f"{name}={value}" for name, value in entry.items() if name not in {"at", "state", "event"})
+    return f"{clock_time(entry['at'])}  {entry['state']:<15}  {entry['event']:<18}  {details}".rstrip()
+
+
+@command.command("cancel")
+@click.argument("job_id")
+@click.option("--keep-result", is_flag=True, help="What is paid for already is stored nevertheless.")
+@as_json
+def cancel(job_id: str, *, keep_result: bool, as_json: bool) -> None:
+    """Cancel a job and say whether it cost money."""
+    outcome = cancel_job(job_id, keep_result=keep_result)
+    if as_json:
+        print_json({"job_id": job_id, "outcome": str(outcome)})
+    else:
+        click.echo(str(outcome))
+
+
+@command.command("resolve")
+@click.argument("job_id")
+@click.option("--attach", "result_key", help="The provider accepted it: this is the result key from its console.")
+@click.option("--resubmit", is_flag=True, help="It never arrived: submit it again. This can pay a second time.")
+@click.option("--fail", is_flag=True, help="Give it up.")
+@as_json
+def resolve(job_id: str, result_key: str | None, *, resubmit: bool, fail: bool, as_json: bool) -> None:
+    """Decide about a job that needs attention, after a look at the provider's console."""
+    if [bool(result_key), resubmit, fail].count(True) != 1:
+        raise click.UsageError("give exactly one of --attach RESULT_KEY, --resubmit and --fail")
+    action: ResolveAction = "attach" if result_key else "resubmit" if resubmit else "fail"
+    job = get_job(job_id)
+    snapshot = decide(job, Resolved(action=action, by=getpass.getuser(), result_key=result_key or ""))
+    if as_json:
+        print_json(snapshot_document(snapshot))
+    else:
+        click.echo(f"{job_id} is {snapshot.state}")
+
+
+def decide(job: Job, resolution: Resolved) -> JobSnapshot:
+    """The job has moved on as the person decided; returns it as it then is.
+
+    Raises:
+        InvalidRequestError: it does not need attention (any more).
+    """
+    client = job.client
+    record = client.load(job.id)
+    change = client.store.jobs.transition(record, resolution)
+    if change is None:
+        raise InvalidRequestError(
+            f"{job.id} is {client.load(job.id).state}: there is nothing to decide", param="job_id"
+        )
+    client.publisher.publish(messages_for_change(change))
+    return snapshot_of(change.after)
+
+
+@command.command("enqueue")
+@click.option("--catalogue", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--base-url", required=True, help="Where the provider finds the catalogue's files.")
+@click.option("--limit", type=click.IntRange(1), help="Only so many of its entries.")
+@as_json
+def enqueue(catalogue: Path, base_url: str, limit: int | None, *, as_json: bool) -> None:
+    """Order every entry of a catalogue: a folder with photos, masks and a catalogue.json."""
+    jobs = [
+        enqueue_job(
+            image=f"{base_url.rstrip('/')}/{entry['image']}",
+            mask=f"{base_url.rstrip('/')}/{entry['mask']}",
+            positive_prompt=entry["positive_prompt"],
+            num_output=entry.get("num_output"),
+            seed=entry.get("seed"),
+            sku=entry.get("sku"),
+        )
+        for entry in read_catalogue(catalogue)[:limit]
+    ]
+    if as_json:
+        print_json([{"id": job.id} for job in jobs])
+    else:
+        for job in jobs:
+            click.echo(job.id)
+
+
+def read_catalogue(directory: Path) -> list[dict[str, Any]]:
+    """The entries of `catalogue.json`.
+
+    Raises:
+        InvalidRequestError: there is none, or it is not a list of entries with image, mask and prompt.
+    """
+    path = directory / "catalogue.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        complete = isinstance(entries, list) and all(
+            {"image", "mask", "positive_prompt"} <= set(each) for each in entries
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidRequestError(f"{path} cannot be read ({type(error).__name__})", param="catalogue") from None
+    if not complete:
+        raise InvalidRequestError(
+            f"{path}: a list of entries with image, mask and positive_prompt is needed", param="catalogue"
+        )
+    return list(entries)

@@ -1,0 +1,30 @@
+"""A provider to develop and test against: an HTTP server that answers as the provider's document says.
+
+It is written against that document and shares no code with the client, so that a misreading on one side shows as a
+disagreement. The names below are loaded when they are first used: a shop's process never imports a web server.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sceneshift.simulator.app import create_app
+    from sceneshift.simulator.config import SimulatorConfig
+    from sceneshift.simulator.server import RunningSimulator, running_simulator
+
+__all__ = ["RunningSimulator", "SimulatorConfig", "create_app", "running_simulator"]
+
+_HOMES = {
+    "RunningSimulator": "server",
+    "SimulatorConfig": "config",
+    "create_app": "app",
+    "running_simulator": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
