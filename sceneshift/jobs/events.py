@@ -1,0 +1,135 @@
+"""What can happen to a job. Each event is a value that a step, a caller or an operator hands to `advance`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sceneshift.jobs.record import JobFault, MissingOutput, OutputImage
+
+ResolveAction = Literal["resubmit", "attach", "fail"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentStored:
+    """A submission is about to be sent with this nonce; `request_hash` is the SHA-256 of its body."""
+
+    nonce: str
+    request_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionAccepted:
+    """The provider took the request and charges for it."""
+
+    result_key: str
+    request_id: str | None
+    first_poll_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionDelayed:
+    """Nothing was accepted, and the same job may be submitted later.
+
+    `new_epoch` is true when the request reached the gateway, which then remembers its nonce.
+    """
+
+    blocked_by: str
+    retry_in_seconds: float
+    new_epoch: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionLost:
+    """The request may have been accepted and charged, and nobody here can tell."""
+
+    fault: JobFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRefused:
+    """It will never be accepted as it is; nothing was charged."""
+
+    fault: JobFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollScheduled:
+    """Not finished: ask again later. `strike` marks an answer that looks like a lost or empty result."""
+
+    poll_in_seconds: float
+    strike: bool = False
+    overdue: bool = False
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsReady:
+    """The provider has finished; the URLs expire."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderingFailed:
+    """The provider gave up on it, or its result cannot be had any more. It was charged."""
+
+    fault: JobFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoringDelayed:
+    """Not all images are stored yet; try again later. `outputs` are those that are; `urls` may be fresher ones."""
+
+    outputs: tuple[OutputImage, ...]
+    urls: tuple[str, ...]
+    fault: JobFault
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesStored:
+    """Every image that can be had is stored, and the manifest is written."""
+
+    outputs: tuple[OutputImage, ...]
+    missing: tuple[MissingOutput, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPoisoned:
+    """The current step has killed its worker too often to be tried again by itself."""
+
+    fault: JobFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """The owner wants it no more. `keep_result`: what is already paid for is still collected."""
+
+    keep_result: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A person decided about a job that needed attention; `by` says who, for the timeline."""
+
+    action: ResolveAction
+    by: str
+    result_key: str = ""
+
+
+Event = (
+    IntentStored
+    | SubmissionAccepted
+    | SubmissionDelayed
+    | SubmissionLost
+    | JobRefused
+    | PollScheduled
+    | ResultsReady
+    | RenderingFailed
+    | StoringDelayed
+    | ImagesStored
+    | StepPoisoned
+    | CancelRequested
+    | Resolved
+)

@@ -1,0 +1,216 @@
+"""A job as it is stored: a Redis hash of short fields, with the order and the results beside it.
+
+The split keeps a job in flight small: Redis packs a hash whose values are all short, and one long value undoes that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self
+
+from sceneshift.identifiers import step_kind
+from sceneshift.jobs.order import JobOrder
+from sceneshift.jobs.states import Charge, JobState
+
+RECORD_VERSION = 1
+
+CancelWish = Literal["", "discard", "keep"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFault:
+    """Why a job failed, waits for a person, or was held up; `code` is one of docs/reference/errors.md."""
+
+    code: str
+    message: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputImage:
+    """One stored image. `uri` is `s3://bucket/key` or `file:///path`; links that expire come with the webhook."""
+
+    index: int
+    key: str
+    uri: str
+    sha256: str
+    content_type: str
+    width: int
+    height: int
+    size_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as they stand in records, manifests and reports."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` described; fields of a later version are ignored."""
+        return cls(**{name: document[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingOutput:
+    """One image that was ordered and cannot be had, and why."""
+
+    index: int
+    code: str
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as they stand in records, manifests and webhooks."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` described; fields of a later version are ignored."""
+        return cls(**{name: document[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One job at one moment. Times are unix seconds by the job store's clock.
+
+    `fence` counts how often the current step was handed out and `begun` is the hand-out that a worker took, so that a
+    message can be used once; `starts` counts the workers that took the current step and did not finish it.
+    """
+
+    id: str
+    state: JobState
+    step: str
+    order: JobOrder
+    created_at: float
+    revision: int = 0
+    fence: int = 0
+    begun: int = 0
+    starts: int = 0
+    parent_step: str = ""
+    epoch: int = 1
+    lost_epochs: int = 0
+    """Submissions whose outcome stayed unknown before a person had the job submitted again."""
+    nonce: str = ""
+    request_hash: str = ""
+    result_key: str = ""
+    request_id: str = ""
+    charge: Charge = Charge.NOT_CHARGED
+    submits: int = 0
+    polls: int = 0
+    strikes: int = 0
+    """Answers in a row that look like a lost or empty result; an ordinary answer starts the count anew."""
+    store_attempts: int = 0
+    submitted_at: float | None = None
+    rendered_at: float | None = None
+    finished_at: float | None = None
+    deadline_at: float | None = None
+    overdue: bool = False
+    cancel: CancelWish = ""
+    blocked_by: str = ""
+    blocked_until: float | None = None
+    sequence: int = 0
+    error: JobFault | None = None
+    urls: tuple[str, ...] = ()
+    outputs: tuple[OutputImage, ...] = ()
+    missing: tuple[MissingOutput, ...] = ()
+    version: int = RECORD_VERSION
+    unknown_fields: Mapping[str, str] = field(default_factory=dict)
+    """Fields that a later version wrote; they are kept as they are."""
+
+    @property
+    def kind(self) -> str:
+        """The task that moves this job: `submit`, `poll` or `finalize`."""
+        return step_kind(self.step)
+
+    @property
+    def sku(self) -> str | None:
+        return self.order.sku
+
+    def to_fields(self) -> dict[str, str]:
+        """The record's own hash; what is empty is left out."""
+        fields = {name: _dump(name, getattr(self, name)) for name in _HASH_FIELDS}
+        fields = {name: text for name, text in fields.items() if text != ""}
+        if self.error:
+            fields["error"] = json.dumps(
+                [self.error.code, self.error.message, self.error.request_id], ensure_ascii=False, separators=(",", ":")
+            )
+        return {**self.unknown_fields, "id": self.id, "sku": self.sku or "", **fields}
+
+    def results_json(self) -> str:
+        """The URLs, outputs and losses as one document, or nothing."""
+        document: dict[str, Any] = {}
+        if self.urls:
+            document["urls"] = self.urls
+        if self.outputs:
+            document["outputs"] = [output.to_json() for output in self.outputs]
+        if self.missing:
+            document["missing"] = [missing.to_json() for missing in self.missing]
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")) if document else ""
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str], order: str, results: str | None = None) -> JobRecord:
+        """The record that `to_fields`, `JobOrder.to_json` and `results_json` wrote."""
+        known = {name: _load(name, fields[name]) for name in _HASH_FIELDS if name in fields}
+        document = json.loads(results) if results else {}
+        error = json.loads(fields["error"]) if fields.get("error") else None
+        return cls(
+            id=fields["id"],
+            order=JobOrder.from_json(order),
+            error=JobFault(code=error[0], message=error[1], request_id=error[2]) if error else None,
+            urls=tuple(document.get("urls", ())),
+            outputs=tuple(OutputImage.from_json(output) for output in document.get("outputs", ())),
+            missing=tuple(MissingOutput.from_json(missing) for missing in document.get("missing", ())),
+            unknown_fields={name: text for name, text in fields.items() if name not in _ALL_FIELDS},
+            **known,
+        )
+
+    def evolve(self, **changes: Any) -> JobRecord:
+        """The same job with these fields changed."""
+        return replace(self, **changes)
+
+
+_TIMES = frozenset({"created_at", "submitted_at", "rendered_at", "finished_at", "deadline_at", "blocked_until"})
+_COUNTERS = frozenset(
+    {
+        "revision",
+        "fence",
+        "begun",
+        "starts",
+        "epoch",
+        "lost_epochs",
+        "submits",
+        "polls",
+        "strikes",
+        "store_attempts",
+        "sequence",
+    }
+)
+_HASH_FIELDS = (
+    "version", "state", "step", "created_at", "revision", "fence", "begun", "starts", "parent_step", "epoch",
+    "lost_epochs", "nonce", "request_hash", "result_key", "request_id", "charge", "submits", "polls", "strikes",
+    "store_attempts", "submitted_at", "rendered_at", "finished_at", "deadline_at", "overdue", "cancel", "blocked_by",
+    "blocked_until", "sequence",
+)  # fmt: skip
+_ALL_FIELDS = frozenset({*_HASH_FIELDS, "id", "sku", "error", "token", "starts_since"})
+
+
+def _dump(name: str, value: Any) -> str:
+    if value is None or value is False:
+        return ""
+    if name in _TIMES:
+        return f"{value:.3f}"
+    if name in _COUNTERS:
+        return str(value) if value else ""
+    return "1" if value is True else str(value)
+
+
+def _load(name: str, text: str) -> Any:
+    if name in _TIMES:
+        return float(text)
+    if name in _COUNTERS or name == "version":
+        return int(text)
+    if name == "state":
+        return JobState(text)
+    if name == "charge":
+        return Charge(text)
+    return text == "1" if name == "overdue" else text

@@ -1,0 +1,157 @@
+"""The due index: when each unfinished job and delivery must next be looked at, and who is looking at it.
+
+Celery messages are only wake-ups. What makes a job go on after a worker was killed, a message lost or a broker flushed
+is its entry here, which outlives all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sceneshift.store.keys import Keys
+from sceneshift.store.scripts import load_script
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from sceneshift.clock import Clock
+
+STARTS_REMEMBERED_SECONDS = 72 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A step that a worker has taken: the lease lasts as long as it is renewed."""
+
+    subject_id: str
+    step: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueStep:
+    """A claimed step, ready to be published. `waiting` says that an earlier message of it was not taken yet."""
+
+    subject_id: str
+    step: str
+    sku: str
+    parent_step: str
+    job_id: str
+    waiting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a worker got that asked for a step: the record's fields, or why not (`missing`, `stale`, `held`)."""
+
+    status: str
+    fields: Mapping[str, str]
+
+    @property
+    def is_taken(self) -> bool:
+        return self.status == "begun"
+
+    @property
+    def starts(self) -> int:
+        return int(self.fields.get("starts", "0"))
+
+
+class DueIndex:
+    """The due index of one deployment."""
+
+    def __init__(self, client: Redis, keys: Keys, clock: Clock, *, lease_seconds: float) -> None:
+        self._client = client
+        self._keys = keys
+        self._clock = clock
+        self.lease_seconds = lease_seconds
+        self._begin = load_script(client, "begin")
+        self._claim = load_script(client, "claim")
+        self._hand_out = load_script(client, "hand_out")
+        self._renew = load_script(client, "renew")
+
+    def begin(self, subject_id: str, step: str, task: str) -> Taken:
+        """This worker has the step for a lease, or the answer says why it must leave it alone."""
+        now = self._clock.now()
+        answer: list[str] = self._begin(
+            keys=[self._keys.subject(subject_id), self._keys.due, self._keys.begun],
+            args=[
+                subject_id,
+                step,
+                f"{now:.3f}",
+                f"{now + self.lease_seconds:.3f}",
+                task,
+                STARTS_REMEMBERED_SECONDS,
+            ],
+        )
+        return Taken(status=answer[0], fields=dict(zip(answer[1::2], answer[2::2], strict=True)))
+
+    def claim(self, limit: int) -> list[DueStep]:
+        """What is due is this caller's to publish for a lease; the longest overdue first."""
+        now = self._clock.now()
+        ids: list[str] = self._claim(
+            keys=[self._keys.due], args=[f"{now:.3f}", f"{now + self.lease_seconds:.3f}", limit]
+        )
+        if not ids:
+            return []
+        with self._client.pipeline(transaction=False) as pipeline:
+            for subject_id in ids:
+                pipeline.hmget(
+                    self._keys.subject(subject_id), ["step", "sku", "parent_step", "job_id", "fence", "begun"]
+                )
+            rows = pipeline.execute()
+        orphans = [subject_id for subject_id, row in zip(ids, rows, strict=True) if row[0] is None]
+        if orphans:
+            self._client.zrem(self._keys.due, *orphans)
+        return [
+            DueStep(
+                subject_id=subject_id,
+                step=step,
+                sku=sku or "",
+                parent_step=parent or "",
+                job_id=job_id or subject_id,
+                waiting=int(fence or 0) > int(begun or 0),
+            )
+            for subject_id, (step, sku, parent, job_id, fence, begun) in zip(ids, rows, strict=True)
+            if step is not None
+        ]
+
+    def hand_out(self, steps: Sequence[DueStep]) -> list[DueStep]:
+        """These steps may be published and taken once each; returns those that have not passed meanwhile."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for step in steps:
+                self._hand_out(
+                    keys=[self._keys.subject(step.subject_id), self._keys.due],
+                    args=[step.subject_id, step.step],
+                    client=pipeline,
+                )
+            answers = pipeline.execute()
+        return [step for step, answer in zip(steps, answers, strict=True) if answer]
+
+    def postpone(self, steps: Sequence[DueStep], seconds: float) -> None:
+        """These steps are looked at again after this time instead of after a lease."""
+        until = round(self._clock.now() + seconds, 3)
+        self._client.zadd(self._keys.due, {step.subject_id: until for step in steps}, xx=True)
+
+    def renew(self, holds: Sequence[Hold]) -> list[Hold]:
+        """The leases of these steps last a full lease from now; returns those that were lost."""
+        until = f"{self._clock.now() + self.lease_seconds:.3f}"
+        with self._client.pipeline(transaction=False) as pipeline:
+            for hold in holds:
+                self._renew(
+                    keys=[self._keys.subject(hold.subject_id), self._keys.due],
+                    args=[hold.subject_id, hold.step, hold.fence, until],
+                    client=pipeline,
+                )
+            answers = pipeline.execute()
+        return [hold for hold, answer in zip(holds, answers, strict=True) if not answer]
+
+    def begun_counts(self) -> dict[str, int]:
+        """How many steps of each task were ever begun, for rates."""
+        counts: Mapping[str, str] = self._client.hgetall(self._keys.begun)  # type: ignore[assignment]
+        return {task: int(count) for task, count in counts.items()}
+
+    def size(self) -> int:
+        """How many entries there are: unfinished jobs and deliveries."""
+        return int(self._client.zcard(self._keys.due))

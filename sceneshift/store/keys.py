@@ -1,0 +1,76 @@
+"""Every Redis key, built here and nowhere else.
+
+All keys begin with the setting `SCENESHIFT_KEY_PREFIX`, by default `{sceneshift}`: its braces are a hash tag, so that
+on a cluster all keys lie on one shard, which the scripts need: a transition touches a job and the indexes together.
+
+    key                          type     TTL                    written by       holds
+    PREFIX:job:ID                hash     retention, when final  accept, advance, the record: short fields only
+                                                                 begin, hand_out
+    PREFIX:job:ID:order          string   retention, when final  accept           what the caller asked for (JSON)
+    PREFIX:job:ID:results        string   retention, when final  advance          URLs, outputs, losses (JSON)
+    PREFIX:job:ID:timeline       list     retention, when final  accept, advance  one JSON line per event
+    PREFIX:job:ID:changes        channel  -                      accept, advance  a message per timeline entry
+    PREFIX:idempotency:HASH      string   retention, when final  accept           the job that the key belongs to
+    PREFIX:delivery:ID           hash     retention, when ended  advance, settle, one webhook of the outbox
+                                                                 begin, hand_out
+    PREFIX:due                   zset     none                   all scripts      job or delivery, by its due time
+    PREFIX:jobs:STATE            zset     trimmed when expired   accept, advance  job, by when it came into the state
+    PREFIX:deliveries:exhausted  zset     trimmed when expired   settle           delivery, by when it was given up
+    PREFIX:begun                 hash     none                   begin            steps begun, by task
+    PREFIX:celery:*              -        -                      Celery           the broker's keys, when it is here too
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from sceneshift.jobs.states import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one deployment."""
+
+    prefix: str
+
+    def job(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}"
+
+    def order(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}:order"
+
+    def results(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}:results"
+
+    def timeline(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}:timeline"
+
+    def changes(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}:changes"
+
+    def idempotency(self, key: str) -> str:
+        # Hashed, because a caller's text must neither choose a key of ours nor make a long one.
+        return f"{self.prefix}:idempotency:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+    def delivery(self, delivery_id: str) -> str:
+        return f"{self.prefix}:delivery:{delivery_id}"
+
+    def subject(self, subject_id: str) -> str:
+        """The record behind a member of the due index: a job's or a delivery's."""
+        return self.delivery(subject_id) if subject_id.startswith("dlv_") else self.job(subject_id)
+
+    def jobs(self, state: JobState) -> str:
+        return f"{self.prefix}:jobs:{state}"
+
+    @property
+    def due(self) -> str:
+        return f"{self.prefix}:due"
+
+    @property
+    def exhausted_deliveries(self) -> str:
+        return f"{self.prefix}:deliveries:exhausted"
+
+    @property
+    def begun(self) -> str:
+        return f"{self.prefix}:begun"

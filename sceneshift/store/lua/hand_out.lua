@@ -1,0 +1,21 @@
+-- Hands a claimed step out: its message may be published, and taken once.
+--
+-- A step whose last hand-out nobody has taken yet keeps its fence: whichever message arrives first is the one.
+--
+-- KEYS 1 record (hash)   2 due (zset)
+-- ARGV 1 id   2 step
+-- Returns 1, or 0 when the step has passed in the meantime (and an entry without a record is dropped).
+
+local record = redis.call('HMGET', KEYS[1], 'step', 'fence', 'begun')
+if not record[1] then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  return 0
+end
+if record[1] ~= ARGV[2] then
+  return 0
+end
+local begun = tonumber(record[3]) or 0
+if begun >= (tonumber(record[2]) or 0) then
+  redis.call('HSET', KEYS[1], 'fence', begun + 1)
+end
+return 1

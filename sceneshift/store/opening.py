@@ -1,0 +1,50 @@
+"""The job store as one object: records, due index, outbox and timelines on one connection and one clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sceneshift.clock import Clock, RedisClock
+from sceneshift.settings import Settings
+from sceneshift.store.connection import connect
+from sceneshift.store.deliveries import DeliveryStore
+from sceneshift.store.due import DueIndex
+from sceneshift.store.jobs import JobStore
+from sceneshift.store.keys import Keys
+from sceneshift.store.timeline import Timeline
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """All that is kept of jobs."""
+
+    client: Redis
+    keys: Keys
+    clock: Clock
+    jobs: JobStore
+    due: DueIndex
+    deliveries: DeliveryStore
+    timeline: Timeline
+
+
+def open_job_store(
+    settings: Settings, *, retries: int, client: Redis | None = None, clock: Clock | None = None
+) -> Store:
+    """The store that the settings name; nothing is sent before it is used."""
+    client = client or connect(settings.redis_url.get_secret_value(), retries=retries)
+    clock = clock or RedisClock(client)
+    keys = Keys(settings.key_prefix)
+    retention, lease = settings.job_retention_seconds, settings.lease_seconds
+    return Store(
+        client=client,
+        keys=keys,
+        clock=clock,
+        jobs=JobStore(client, keys, clock, lease_seconds=lease, retention_seconds=retention),
+        due=DueIndex(client, keys, clock, lease_seconds=lease),
+        deliveries=DeliveryStore(client, keys, clock, retention_seconds=retention),
+        timeline=Timeline(client, keys),
+    )
