@@ -1,0 +1,97 @@
+"""`sceneshift.notify`: one attempt at one webhook, signed now, with links that work from now on.
+
+Run twice: the receiver gets the same `webhook-id` again, as at-least-once delivery allows.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from celery import shared_task
+
+from sceneshift.fetch_errors import FetchBlockedError, FetchError
+from sceneshift.guarded_http import retry_after_seconds
+from sceneshift.jobs.decisions import is_poisoned
+from sceneshift.jobs.delivery_schedule import AttemptOutcome, judge
+from sceneshift.jobs.record import JobRecord
+from sceneshift.store.deliveries import Delivery, Settlement, delivery_of
+from sceneshift.store.due import Hold
+from sceneshift.webhooks import sign
+from storage.objects import StorageError
+from tasks.services import Services, current_services
+from tasks.steps import Report
+from tasks.webhook_payloads import webhook_body
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="sceneshift.notify")
+def notify(*, job_id: str, delivery_id: str, step: str, sku: str = "") -> dict[str, Any]:  # noqa: ARG001  # for Flower's search
+    """One attempt at one webhook."""
+    return notify_endpoint(current_services(), delivery_id, step)
+
+
+def notify_endpoint(services: Services, delivery_id: str, step: str) -> Report:
+    """The attempt was made and recorded: delivered, due again, or given up."""
+    taken = services.store.due.begin(delivery_id, step, "sceneshift.notify")
+    if not taken.is_taken:
+        return {"skipped": taken.status}
+    delivery = delivery_of(taken.fields)
+    with services.holds.keeping(Hold(subject_id=delivery_id, step=step, fence=int(taken.fields["fence"]))):
+        job = services.store.jobs.load(delivery.job_id)
+        if job is None or not job.order.webhook_url:
+            outcome = AttemptOutcome(summary="job_expired", final=True)
+        elif is_poisoned(taken.starts):
+            outcome = AttemptOutcome(summary="poison", final=True)
+        else:
+            outcome = _attempt(services, delivery, job, job.order.webhook_url)
+        return _settle(services, delivery, outcome)
+
+
+def _attempt(services: Services, delivery: Delivery, job: JobRecord, url: str) -> AttemptOutcome:
+    settings = services.settings
+    secrets = [secret.get_secret_value() for secret in settings.webhook_secret]
+    if not secrets:
+        return AttemptOutcome(summary="no_webhook_secret")
+    now = services.store.clock.now()
+    try:
+        body = webhook_body(delivery, job, services.objects, link_lifetime_seconds=settings.url_lifetime_seconds)
+        headers = {
+            "content-type": "application/json",
+            "sceneshift-attempt": str(delivery.attempts + 1),
+            **sign(body, webhook_id=delivery.event_id, timestamp=int(now), secrets=secrets),
+        }
+        answer = services.fetcher.post(url, body, headers, timeout_seconds=settings.webhook_timeout_seconds)
+    except FetchBlockedError as error:
+        log.warning("webhook.blocked", extra={"delivery_id": delivery.id, "reason": error.reason})
+        return AttemptOutcome(summary=error.code, final=True)
+    except (FetchError, StorageError) as error:
+        return AttemptOutcome(summary=error.code)
+    return AttemptOutcome(
+        summary=str(answer.status),
+        status=answer.status,
+        retry_after_seconds=retry_after_seconds(answer.headers),
+    )
+
+
+def _settle(services: Services, delivery: Delivery, outcome: AttemptOutcome) -> Report:
+    verdict = judge(delivery.id, delivery.attempts, outcome)
+    settlement = Settlement(status=verdict.status, last_status=outcome.summary)
+    if verdict.pause_seconds is not None:
+        settlement = replace(settlement, due_at=services.store.clock.now() + verdict.pause_seconds)
+    applied = services.store.deliveries.settle(delivery, settlement)
+    level = logging.INFO if verdict.status == "delivered" else logging.WARNING
+    log.log(
+        level,
+        "webhook.attempted",
+        extra={
+            "delivery_id": delivery.id,
+            "job_id": delivery.job_id,
+            "attempt": delivery.attempts + 1,
+            "outcome": outcome.summary,
+            "status": verdict.status,
+        },
+    )
+    return {"status": verdict.status, "outcome": outcome.summary} if applied else {"skipped": "stale"}

@@ -1,0 +1,88 @@
+"""What the steps work with, made once per process and given to them as one value."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sceneshift.errors import ConfigurationError
+from sceneshift.guarded_http import GuardedClient
+from sceneshift.jobs.decisions import Policy
+from sceneshift.messages import CeleryPublisher, Publisher
+from sceneshift.provider.bg_rep import BgRepProvider
+from sceneshift.provider.protocol import Provider
+from sceneshift.settings import Settings, current_settings
+from sceneshift.store.connection import SERVICE_RETRIES
+from sceneshift.store.opening import Store, open_job_store
+from storage.objects import ObjectStore
+from storage.opening import open_store
+from tasks.holds import Holds
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The ports of the steps: job store, provider, object store, HTTP to the outside, and messages."""
+
+    settings: Settings
+    policy: Policy
+    store: Store
+    provider: Provider
+    objects: ObjectStore
+    fetcher: GuardedClient
+    publisher: Publisher
+    holds: Holds
+
+
+def open_services(settings: Settings, app: Celery | None = None) -> Services:
+    """The real services that the settings name; clients connect when they are first used.
+
+    Raises:
+        ConfigurationError: a setting that a worker needs is missing or wrong.
+    """
+    return Services(
+        settings=settings,
+        policy=Policy.from_settings(settings),
+        store=open_job_store(settings, retries=SERVICE_RETRIES),
+        provider=BgRepProvider.from_settings(settings),
+        objects=open_store(settings.storage_url),
+        fetcher=GuardedClient(allow_hosts=settings.allow_hosts),
+        publisher=CeleryPublisher(settings, app),
+        holds=Holds(),
+    )
+
+
+_lock = threading.Lock()
+_services: Services | None = None
+
+
+def provide_services(services: Services) -> None:
+    """The steps of this process work with these."""
+    global _services  # noqa: PLW0603  # one set of connections per process is the point
+    with _lock:
+        _services = services
+
+
+def current_services() -> Services:
+    """This process's services, made from the environment on first use."""
+    global _services  # noqa: PLW0603
+    with _lock:
+        if _services is None:
+            _services = open_services(current_settings())
+        return _services
+
+
+def check_worker_settings(settings: Settings) -> None:
+    """A worker could start with these settings.
+
+    Raises:
+        ConfigurationError: one is missing; the text names it.
+    """
+    for name in ("provider_url", "provider_appcode"):
+        if getattr(settings, name) is None:
+            raise ConfigurationError(
+                f"SCENESHIFT_{name.upper()} is not set: a worker cannot reach the provider without it"
+            )

@@ -1,0 +1,91 @@
+"""What every step does around its one effect: take it, load the job, and store what came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sceneshift.jobs.decisions import is_poisoned, poison_fault
+from sceneshift.jobs.events import Event, StepPoisoned, SubmissionAccepted
+from sceneshift.jobs.record import JobRecord
+from sceneshift.messages import messages_for_change
+from sceneshift.store.due import Hold
+from tasks.services import Services
+
+log = logging.getLogger(__name__)
+
+Report = dict[str, Any]
+"""What a task returns: small, readable in Flower, and without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenStep:
+    """A step that is this worker's, or the reason why it is not."""
+
+    job: JobRecord | None
+    reason: str = ""
+
+
+@contextmanager
+def taking(services: Services, job_id: str, step: str) -> Iterator[TakenStep]:
+    """The step is this worker's until the context ends, with its lease renewed; or `job` is None.
+
+    A step that has killed too many workers is handed to a person here, before it can kill another.
+    """
+    kind = step.rpartition("-")[0]
+    taken = services.store.due.begin(job_id, step, f"sceneshift.{kind}")
+    if not taken.is_taken:
+        log.info("step.skipped", extra={"job_id": job_id, "step": step, "reason": taken.status})
+        yield TakenStep(None, taken.status)
+        return
+    with services.holds.keeping(Hold(subject_id=job_id, step=step, fence=int(taken.fields["fence"]))):
+        job = services.store.jobs.load(job_id)
+        if job is None or job.step != step:
+            yield TakenStep(None, "stale")
+        elif is_poisoned(taken.starts):
+            conclude(services, job, StepPoisoned(fault=poison_fault(step, taken.starts)))
+            yield TakenStep(None, "poison")
+        else:
+            yield TakenStep(job)
+
+
+def conclude(services: Services, job: JobRecord, event: Event) -> Report:
+    """What the event makes of the job is stored, and what it makes possible is published."""
+    change = services.store.jobs.transition(job, event)
+    if change is None:
+        about = {"job_id": job.id, "step": job.step, "event_type": type(event).__name__}
+        if isinstance(event, SubmissionAccepted):
+            # Paid for, and the job was given another course meanwhile: the key must not be lost from sight.
+            log.error("submission.unclaimed", extra={**about, "result_key": event.result_key})
+        else:
+            log.info("event.stale", extra=about)
+        return {"skipped": "stale"}
+    services.publisher.publish(messages_for_change(change))
+    after = change.after
+    if change.timeline:
+        log.info(
+            "job.moved",
+            extra={
+                "job_id": after.id,
+                "sku": after.sku,
+                "step": job.step,
+                "state_from": str(job.state),
+                "state_to": str(after.state),
+                "transition": change.timeline[-1][0],
+                "code": after.error.code if after.error else None,
+            },
+        )
+    return report_of(after)
+
+
+def report_of(job: JobRecord) -> Report:
+    """A job in the few words that a person reads in Flower."""
+    report: Report = {"state": str(job.state), "next": job.step}
+    if job.blocked_by:
+        report["blocked_by"] = job.blocked_by
+    if job.error:
+        report["code"] = job.error.code
+    return report

@@ -1,0 +1,83 @@
+"""`sceneshift.submit`: store the intent, send the request once, store what came of it.
+
+Run twice: the second run finds the intent without an answer and hands the job to a person; it never sends again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from celery import shared_task
+
+from sceneshift.errors import SceneshiftError
+from sceneshift.identifiers import submission_nonce
+from sceneshift.jobs.decisions import next_step, submit_backoff_seconds
+from sceneshift.jobs.events import Event, IntentStored, JobRefused, SubmissionDelayed, SubmissionLost
+from sceneshift.jobs.record import JobFault, JobRecord
+from sceneshift.jobs.states import JobState
+from sceneshift.provider.protocol import RenderItem
+from storage.opening import fetchable_url
+from tasks.services import Services, current_services
+from tasks.steps import Report, conclude, taking
+
+
+@shared_task(name="sceneshift.submit")
+def submit(*, job_id: str, step: str, sku: str = "") -> dict[str, Any]:  # noqa: ARG001  # the sku is for Flower's search
+    """One submission of one job."""
+    return submit_job(current_services(), job_id, step)
+
+
+def submit_job(services: Services, job_id: str, step: str) -> Report:
+    """The job has been submitted once, or it says what it waits for."""
+    with taking(services, job_id, step) as taken:
+        job = taken.job
+        if job is None:
+            return {"skipped": taken.reason}
+        if job.state is JobState.SUBMITTING:
+            fault = JobFault(
+                code="outcome_unknown",
+                message="the worker that was sending it disappeared: it may have been accepted and charged",
+            )
+            return conclude(services, job, SubmissionLost(fault=fault))
+        try:
+            body = services.provider.request_body(_render_item(services, job))
+        except SceneshiftError as error:
+            return conclude(services, job, _unsendable(job, error))
+        return _submit_once(services, job, body)
+
+
+def _submit_once(services: Services, job: JobRecord, body: bytes) -> Report:
+    nonce = submission_nonce(job.id, job.epoch)
+    intent = IntentStored(nonce=nonce, request_hash=hashlib.sha256(body).hexdigest())
+    change = services.store.jobs.transition(job, intent)
+    if change is None:
+        return {"skipped": "stale"}
+    outcome = services.provider.submit(body, nonce=nonce)
+    submitting = change.after
+    return conclude(services, submitting, next_step(submitting, outcome, services.policy, services.store.clock.now()))
+
+
+def _render_item(services: Services, job: JobRecord) -> RenderItem:
+    order, settings = job.order, services.settings
+
+    def fetchable(source: str) -> str:
+        return fetchable_url(source, storage_url=settings.storage_url, lifetime_seconds=settings.url_lifetime_seconds)
+
+    return RenderItem(
+        image=fetchable(order.image),
+        mask=fetchable(order.mask),
+        positive_prompt=order.positive_prompt,
+        negative_prompt=order.negative_prompt,
+        guidance_scale=order.guidance_scale,
+        strength=order.strength,
+        steps=order.steps,
+        num_output=order.num_output,
+        seed=order.seed,
+    )
+
+
+def _unsendable(job: JobRecord, error: SceneshiftError) -> Event:
+    if error.retryable:
+        return SubmissionDelayed(blocked_by=error.code, retry_in_seconds=submit_backoff_seconds(job), new_epoch=False)
+    return JobRefused(fault=JobFault(code=error.code, message=error.message))

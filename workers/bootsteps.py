@@ -1,0 +1,75 @@
+"""What every worker process runs beside its tasks, hung into Celery's own start and stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery import Celery, bootsteps
+from kombu import Connection
+from kombu.exceptions import ChannelError
+
+from sceneshift.messages import CeleryPublisher
+from sceneshift.settings import current_settings
+from sceneshift.store.opening import open_job_store
+from tasks.services import open_services, provide_services
+from workers.health import Heartbeat, heartbeat_path
+from workers.timekeeper import Timekeeper
+
+log = logging.getLogger(__name__)
+
+
+class TimekeeperStep(bootsteps.StartStopStep):
+    """Gives the tasks their services, and runs a timekeeper until the worker is told to stop."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._timekeeper: Timekeeper | None = None
+
+    def start(self, worker: Any) -> None:
+        settings = current_settings()
+        services = open_services(settings, worker.app)
+        provide_services(services)
+        self._timekeeper = Timekeeper(
+            # Its own connection without patience: a store that is away must not hide that this thread is alive.
+            store=open_job_store(settings, retries=0),
+            publisher=CeleryPublisher(settings, worker.app),
+            queue_length=QueueLengths(worker.app),
+            holds=services.holds,
+            heartbeat=Heartbeat(heartbeat_path()),
+            interval_seconds=settings.timekeeper_interval_seconds,
+        )
+        self._timekeeper.start()
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
+        if self._timekeeper is not None:
+            self._timekeeper.stop()
+            self._timekeeper = None
+
+    def terminate(self, worker: Any) -> None:
+        self.stop(worker)
+
+
+class QueueLengths:
+    """Asks the broker how many messages wait in a queue, on a connection of its own."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    def __call__(self, queue: str) -> int:
+        with self._lock:
+            try:
+                self._connection = self._connection or self._app.connection_for_read()
+                channel: Any = self._connection.default_channel
+                declared = channel.queue_declare(queue, passive=True)
+            except ChannelError:
+                return 0
+            except Exception:
+                self._connection = None
+                raise
+            return int(declared.message_count)

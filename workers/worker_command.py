@@ -1,0 +1,40 @@
+"""`sceneshift worker`: Celery's worker with our defaults, after checking that it could work at all."""
+
+from __future__ import annotations
+
+import click
+
+from sceneshift.messages import TASKS
+from sceneshift.settings import current_settings
+from tasks.services import check_worker_settings
+from workers.config import CONCURRENCY
+
+
+@click.command("worker")
+@click.option("--concurrency", "-c", default=CONCURRENCY, show_default=True, type=click.IntRange(1), help="Threads.")
+@click.option(
+    "--queues", "-Q", help="Comma-separated short names, such as `submit,poll`. All four when it is not given."
+)
+@click.option("--name", "-n", help="The worker's name in Flower, such as `images@%h`.")
+def command(concurrency: int, queues: str | None, name: str | None) -> None:
+    """Run a worker until it is told to stop; one process per core, under something that restarts it."""
+    settings = current_settings()
+    check_worker_settings(settings)
+    arguments = ["worker", "--pool", "threads", "--concurrency", str(concurrency), "--loglevel", settings.log_level]
+    arguments += ["--without-gossip", "--without-mingle", "--queues", ",".join(_queue_names(queues))]
+    if name:
+        arguments += ["--hostname", name]
+    from workers.app import app  # noqa: PLC0415  # the app reads the settings when it is imported
+
+    app.worker_main(arguments)
+
+
+def _queue_names(queues: str | None) -> list[str]:
+    if not queues:
+        return list(TASKS)
+    names = [f"sceneshift.{name.strip().removeprefix('sceneshift.')}" for name in queues.split(",")]
+    for name in names:
+        if name not in TASKS:
+            known = ", ".join(task.removeprefix("sceneshift.") for task in TASKS)
+            raise click.UsageError(f"{name.removeprefix('sceneshift.')} is not a queue; the queues are {known}")
+    return names
