@@ -1,0 +1,1 @@
+"""The demonstration: the whole system on embedded parts, with a small catalogue."""
