@@ -1,0 +1,1 @@
+"""Flower's configuration file lives here; Flower reads it by path."""
