@@ -1,0 +1,1 @@
+"""What the system costs. Figures are printed, and only broken promises fail."""
