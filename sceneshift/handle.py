@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -146,13 +147,15 @@ class Job:
         position = 0
         with self._watching() as watch:
             while True:
-                for entry in self._timeline(position):
+                for entry in self.client.store.timeline.read(self.id, start=position):
                     position += 1
                     event = _event_of(entry)
                     yield event
                     if event.state.is_final:
                         return
-                self.client.load(self.id)
+                if position == 0:
+                    # Nothing was ever written: this says whether there is such a job at all.
+                    self.client.load(self.id)
                 deadline.wait(watch)
 
     def cancel(self, *, keep_result: bool = False) -> CancelOutcome:
@@ -182,14 +185,15 @@ class Job:
                 deadline.wait(watch)
         return job
 
-    def _watching(self) -> Any:
-        return self.client.store.timeline.watching(self.id)
-
-    def _timeline(self, start: int) -> list[dict[str, Any]]:
+    @contextmanager
+    def _watching(self) -> Iterator[Watch]:
         from sceneshift.store.connection import translating  # noqa: PLC0415
 
-        with translating(StoreUnavailableError, "the job itself is not affected", job_id=self.id):
-            return self.client.store.timeline.read(self.id, start=start)
+        with (
+            translating(StoreUnavailableError, "the job itself is not affected", job_id=self.id),
+            self.client.store.timeline.watching(self.id) as watch,
+        ):
+            yield watch
 
 
 class _Deadline:

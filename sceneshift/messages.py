@@ -7,6 +7,7 @@ Flower. Losing a message costs seconds, because the due index outlives it (DESIG
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,9 +93,28 @@ def _notify_message(draft: DeliveryDraft, change: Change) -> StepMessage:
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """What producers and workers must agree on, and the time that a producer may wait for its broker."""
+    url = settings.effective_broker_url
     return {
-        "broker_url": settings.effective_broker_url,
+        "broker_url": url,
         "broker_connection_timeout": 2.0,
+        **(_redis_options(settings) if url.startswith(("redis://", "rediss://")) else {}),
+        # Without this, kombu would not check the certificate of a Redis server.
+        **({"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}} if url.startswith("rediss://") else {}),
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_send_sent_event": True,
+        "task_routes": {name: {"queue": name} for name in TASKS},
+        "task_default_queue": TASKS[0],
+        "task_publish_retry": False,
+        "enable_utc": True,
+    }
+
+
+def _redis_options(settings: Settings) -> dict[str, Any]:
+    return {
         "broker_transport_options": {
             "socket_timeout": 10.0,
             "socket_connect_timeout": 2.0,
@@ -106,17 +126,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "unacked_restore_throttle": 1,
             "unacked_restore_limit": 500,
             "global_keyprefix": f"{settings.key_prefix}:celery:",
-        },
-        "task_serializer": "json",
-        "result_serializer": "json",
-        "event_serializer": "json",
-        "accept_content": ["json"],
-        "task_ignore_result": True,
-        "task_send_sent_event": True,
-        "task_routes": {name: {"queue": name} for name in TASKS},
-        "task_default_queue": TASKS[0],
-        "task_publish_retry": False,
-        "enable_utc": True,
+        }
     }
 
 

@@ -38,7 +38,7 @@ def taking(services: Services, job_id: str, step: str) -> Iterator[TakenStep]:
     kind = step.rpartition("-")[0]
     taken = services.store.due.begin(job_id, step, f"sceneshift.{kind}")
     if not taken.is_taken:
-        log.info("step.skipped", extra={"job_id": job_id, "step": step, "reason": taken.status})
+        log.debug("step.skipped", extra={"job_id": job_id, "step": step, "reason": taken.status})
         yield TakenStep(None, taken.status)
         return
     with services.holds.keeping(Hold(subject_id=job_id, step=step, fence=int(taken.fields["fence"]))):

@@ -45,9 +45,9 @@ class TimekeeperStep(bootsteps.StartStopStep):
         self._timekeeper.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
+        # The pool stops after this and waits for its tasks: their leases must last as long as they do.
         if self._timekeeper is not None:
-            self._timekeeper.stop()
-            self._timekeeper = None
+            self._timekeeper.retire()
 
     def terminate(self, worker: Any) -> None:
         self.stop(worker)

@@ -59,6 +59,7 @@ class Timekeeper:
         self._interval_seconds = interval_seconds
         self._monotonic = monotonic
         self._rates = BeginRates()
+        self._retired = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="timekeeper", daemon=True)
         self._next: dict[str, float] = defaultdict(float)
@@ -66,8 +67,12 @@ class Timekeeper:
     def start(self) -> None:
         self._thread.start()
 
+    def retire(self) -> None:
+        """Nothing is claimed any more, and the leases of what still runs are renewed until the process ends."""
+        self._retired.set()
+
     def stop(self) -> None:
-        """No step is claimed any more; what is running keeps its lease until it expires."""
+        """The thread has ended; leases are not renewed any more."""
         self._stopping.set()
         self._thread.join(timeout=10.0)
 
@@ -95,7 +100,7 @@ class Timekeeper:
         if self._is_time("housekeeping", HOUSEKEEPING_SECONDS):
             self._store.jobs.forget_expired()
             self._store.deliveries.forget_expired()
-        due = self._store.due.claim(CLAIM_MAX)
+        due = [] if self._retired.is_set() else self._store.due.claim(CLAIM_MAX)
         by_task: dict[str, list[DueStep]] = defaultdict(list)
         for step in due:
             by_task[f"sceneshift.{step_kind(step.step)}"].append(step)

@@ -236,8 +236,8 @@ def is_poisoned(starts: int) -> bool:
 
 
 def poison_fault(step: str, starts: int) -> JobFault:
-    """What is said of a step that keeps killing its worker."""
-    return JobFault(code="poison", message=f"{step} was started {starts - 1} times and its worker died each time")
+    """What is said of a step that keeps killing its worker, or keeps failing in a way that nobody foresaw."""
+    return JobFault(code="poison", message=f"{step} was started {starts - 1} times and never came to an end")
 
 
 def fault_of(error: ProviderError) -> JobFault:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import reprlib
+import sys
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,9 +17,9 @@ from datetime import timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from sceneshift.errors import InvalidRequestError
+from sceneshift.errors import ConfigurationError, InvalidRequestError
 from sceneshift.fetch_errors import FetchBlockedError
-from sceneshift.url_rules import check_url
+from sceneshift.url_rules import canonical_hosts, check_url
 
 Lane = Literal["interactive", "bulk"]
 
@@ -33,6 +34,7 @@ METADATA_MAX_ENTRIES = 16
 METADATA_KEY_MAX_CHARACTERS = 40
 METADATA_VALUE_MAX_CHARACTERS = 512
 DEADLINE_MAX_SECONDS = 30 * 86_400.0
+PRINTABLE_INTEGER_BITS = 64
 
 GENERATING_FIELDS = (
     "image",
@@ -121,7 +123,10 @@ def check_order(*, allow_hosts: Collection[str] = (), **values: Any) -> JobOrder
 
 
 def _refuse(param: str, value: object, remedy: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{param}={reprlib.repr(value)}: {remedy}", param=param)
+    # Python refuses to print integers of thousands of digits.
+    huge = isinstance(value, int) and value.bit_length() > PRINTABLE_INTEGER_BITS
+    shown = "a number of many digits" if huge else reprlib.repr(value)
+    return InvalidRequestError(f"{param}={shown}: {remedy}", param=param)
 
 
 def _text(param: str, value: object) -> str:
@@ -158,10 +163,11 @@ def _bounded_url(param: str, value: object) -> str:
 
 
 def _own_host(url: str) -> Collection[str]:
+    """The URL's own host as the one that is let through, or nothing when it is no name of a host at all."""
     try:
-        return [urlsplit(url).hostname or ""]
-    except ValueError:
-        return []
+        return canonical_hosts([urlsplit(url).hostname or ""])
+    except (ValueError, ConfigurationError):
+        return ()
 
 
 def _check(param: str, url: str, allow_hosts: Collection[str]) -> str:
@@ -187,9 +193,9 @@ def _prompt(param: str, value: object, *, required: bool) -> str:
 
 
 def _number(param: str, value: object, *, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124  # NaN
         raise _refuse(param, value, "a finite number is needed")
-    if not low < value <= high:
+    if not low < value <= min(high, sys.float_info.max):
         limit = f"above {low:g}" + ("" if math.isinf(high) else f" and at most {high:g}")
         raise _refuse(param, value, f"must be {limit}")
     return float(value)

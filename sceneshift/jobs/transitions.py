@@ -163,9 +163,7 @@ def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Ch
         blocked_by="",
         blocked_until=None,
     )
-    change = _Draft(job, now).change(
-        after, due_at=now, event="submitting", epoch=job.epoch, nonce=event.nonce, request_hash=event.request_hash
-    )
+    change = _Draft(job, now).change(after, due_at=now, event="submitting", epoch=job.epoch)
     # The step goes on: the request follows.
     return replace(change, keep_due=True)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +105,12 @@ class Deployment:
 
 @contextmanager
 def running_deployment(
-    directory: Path, *, workers: int, median_seconds: float = 1.0, **settings: str
+    directory: Path,
+    *,
+    workers: int,
+    median_seconds: float = 1.0,
+    environment: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> Iterator[Deployment]:
     """A deployment on free loopback ports, ended with the context. `settings` are variables without their prefix."""
     catalogue = directory / "catalogue"
@@ -138,7 +143,7 @@ def running_deployment(
             broker=broker,
             simulator=simulator,
             received=received,
-            environment={PREFIX + name: value for name, value in values.items()},
+            environment={**(environment or {}), **{PREFIX + name: value for name, value in values.items()}},
         )
         parts.callback(deployment.stop_workers)
         for _ in range(workers):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
+import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from redis import Redis
 
 from sceneshift.client import Client
 from sceneshift.handle import Job
+from sceneshift.identifiers import created_at
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 from tests.integration import checks
 from tests.integration.deployment import Deployment, load_all, running_deployment, wait_until
+from tests.s3_server import running_s3_server
 
 
 def test_a_job_goes_through_the_whole_chain_and_its_caller_learns_of_it(tmp_path: Path) -> None:
@@ -36,6 +42,38 @@ def test_a_job_goes_through_the_whole_chain_and_its_caller_learns_of_it(tmp_path
     told = deployment.received.of_job(job.id)["job.completed"]
     assert [output["sha256"] for output in told["outputs"]] == [output.sha256 for output in result.outputs]
     assert told["sku"] == "SKU-0001"
+
+
+def test_results_land_in_a_real_bucket_with_links_that_work(tmp_path: Path) -> None:
+    """From `s3://` sources to an S3 bucket: the webhook's links give a plain client the announced bytes."""
+    with (
+        running_s3_server() as s3,
+        running_deployment(
+            tmp_path, workers=1, environment=s3.environment, STORAGE_URL=s3.storage_url("shots", "autumn")
+        ) as deployment,
+    ):
+        s3.create_bucket("shots")
+        for name in ("product.png", "mask.png"):
+            s3.client().put_object(
+                Bucket="shots", Key=f"photos/{name}", Body=(tmp_path / "catalogue" / name).read_bytes()
+            )
+        job = deployment.enqueue(
+            deployment.client(), 1, image="s3://shots/photos/product.png", mask="s3://shots/photos/mask.png"
+        )
+        result = job.result(timeout=60)
+        assert wait_until(lambda: "job.completed" in deployment.received.of_job(job.id), timeout_seconds=20)
+        [output] = deployment.received.of_job(job.id)["job.completed"]["outputs"]
+        with urllib.request.urlopen(output["url"], timeout=10) as answer:
+            body = answer.read()
+        manifest = s3.client().get_object(Bucket="shots", Key=f"autumn/results/{_day(job)}/{job.id}/manifest.json")
+        listed = json.loads(manifest["Body"].read())["images"]
+    assert output["s3_uri"] == result.outputs[0].uri == f"s3://shots/autumn/results/{_day(job)}/{job.id}/0.png"
+    assert hashlib.sha256(body).hexdigest() == output["sha256"] == listed[0]["sha256"]
+    assert output["url_expires_at"] is not None
+
+
+def _day(job: Job) -> str:
+    return datetime.fromtimestamp(created_at(job.id), UTC).strftime("%Y/%m/%d")
 
 
 def test_the_same_idempotency_key_is_one_job_and_one_payment(tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def command(
     entries = read_catalogue(CATALOGUE)
     orders = [entries[number % len(entries)] for number in range(job_count or len(entries))]
     _prepare(directory)
-    # A terminated demonstration ends its children as an interrupted one does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # However it is ended, it ends its children first; a shell's background jobs begin with interrupts ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with display(len(orders)) as show:
         show.say("starting: Redis-protocol server, simulated provider, webhook receiver, workers, Flower")
         port = None if no_flower else flower_port
