@@ -17,7 +17,7 @@ import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sceneshift.errors import EnqueueError, IdempotencyConflictError, JobNotFoundError, StoreUnavailableError
 from sceneshift.handle import CancelOutcome, Job
@@ -27,6 +27,8 @@ from sceneshift.jobs.states import JobState
 from sceneshift.messages import FIRST_STEP, CeleryPublisher, Publisher, step_message
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from sceneshift.jobs.record import JobRecord
     from sceneshift.settings import Settings
     from sceneshift.store.opening import Store
@@ -42,10 +44,10 @@ class Client:
 
     @cached_property
     def store(self) -> Store:
-        from sceneshift.store.connection import CALLER_RETRIES  # noqa: PLC0415  # redis is loaded when it is needed
+        from sceneshift.store.connection import CALLER  # noqa: PLC0415  # redis is loaded when it is needed
         from sceneshift.store.opening import open_job_store  # noqa: PLC0415
 
-        return self._given_store or open_job_store(self.settings, retries=CALLER_RETRIES)
+        return self._given_store or open_job_store(self.settings, patience=CALLER)
 
     def enqueue(self, order: JobOrder) -> Job:
         """The order is stored as a job, or its idempotency key's job is found again."""
@@ -179,7 +181,7 @@ def enqueue_job(
         seed=seed,
         steps=steps,
         num_output=num_output,
-        webhook_url=webhook_url or _text(client.settings.webhook_url),
+        webhook_url=webhook_url or _revealed(client.settings.webhook_url),
         idempotency_key=idempotency_key,
         sku=sku,
         metadata=metadata,
@@ -189,8 +191,8 @@ def enqueue_job(
     return client.enqueue(order)
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def get_job(job_id: str) -> Job:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sceneshift.errors import JobCancelledError, JobError, JobFailedError, JobTimeoutError, StoreUnavailableError
-from sceneshift.jobs.events import CancelRequested
+from sceneshift.errors import (
+    InvalidRequestError,
+    JobCancelledError,
+    JobError,
+    JobFailedError,
+    JobTimeoutError,
+    StoreUnavailableError,
+)
+from sceneshift.jobs.events import CancelRequested, Resolved
 from sceneshift.jobs.states import Charge, JobState
 
 if TYPE_CHECKING:
     from sceneshift.client import Client
+    from sceneshift.jobs.events import Event, ResolveAction
     from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
+    from sceneshift.jobs.transitions import Change
     from sceneshift.store.timeline import Watch
+
+
+Found = TypeVar("Found")
+
+STORE_PATIENCE_SECONDS = 60.0
+STORE_RETRY_SECONDS = 0.5
 
 
 class CancelOutcome(StrEnum):
@@ -63,6 +80,7 @@ class JobSnapshot:
     charge: Charge
     result_key: str | None
     request_id: str | None
+    nonce: str | None
     error: JobFault | None
     outputs: tuple[OutputImage, ...]
     missing: tuple[MissingOutput, ...]
@@ -126,6 +144,7 @@ class Job:
             JobTimeoutError: the time is over. The job goes on; call again.
             JobFailedError: the job failed; `reason` is its error code.
             JobCancelledError: the job was cancelled.
+            StoreUnavailableError: the job store was away for more than a minute.
         """
         return _result_of(self._wait(timeout))
 
@@ -142,21 +161,34 @@ class Job:
 
         Raises:
             JobTimeoutError: nothing ended the job within `timeout` seconds. It goes on.
+            JobNotFoundError: there is no such job.
+            StoreUnavailableError: the job store was away for more than a minute.
         """
-        deadline = _Deadline(self.id, timeout)
-        position = 0
-        with self._watching() as watch:
-            while True:
-                for entry in self.client.store.timeline.read(self.id, start=position):
-                    position += 1
-                    event = _event_of(entry)
-                    yield event
-                    if event.state.is_final:
-                        return
-                if position == 0:
-                    # Nothing was ever written: this says whether there is such a job at all.
-                    self.client.load(self.id)
-                deadline.wait(watch)
+        deadline, position = _Deadline(self.id, timeout), 0
+        while True:
+            news = self._until(functools.partial(self._news, position), deadline)
+            position += len(news)
+            yield from news
+            if news[-1].state.is_final:
+                return
+
+    def _news(self, position: int) -> list[JobEvent] | None:
+        news = self.timeline(start=position)
+        if not news and position == 0:
+            # Nothing was ever written: this says whether there is such a job at all.
+            self.client.load(self.id)
+        return news or None
+
+    def timeline(self, *, start: int = 0) -> list[JobEvent]:
+        """What has happened to the job so far, from this position on, the oldest first.
+
+        Raises:
+            StoreUnavailableError: the job store could not be reached.
+        """
+        from sceneshift.store.connection import translating  # noqa: PLC0415
+
+        with translating(StoreUnavailableError, "the job itself is not affected", job_id=self.id):
+            return [_event_of(entry) for entry in self.client.store.timeline.read(self.id, start=start)]
 
     def cancel(self, *, keep_result: bool = False) -> CancelOutcome:
         """The job is cancelled, or the wish is noted, and the answer says whether it cost money.
@@ -164,26 +196,64 @@ class Job:
         Args:
             keep_result: when it is paid for already, its images are stored nevertheless.
         """
-        from sceneshift.messages import messages_for_change  # noqa: PLC0415
+        change = self._transition(CancelRequested(keep_result=keep_result))
+        return _cancel_outcome(change.after if change else self.client.load(self.id))
+
+    def resolve(self, action: ResolveAction, *, by: str, result_key: str = "") -> JobSnapshot:
+        """A person's decision about a job that needs attention is carried out; returns the job as it then is.
+
+        Args:
+            action: `attach` (the provider accepted it under this result key), `resubmit` (it never arrived; this can
+                pay a second time) or `fail`.
+            by: who decided, for the timeline.
+            result_key: the key from the provider's console, for `attach`.
+
+        Raises:
+            InvalidRequestError: there is nothing to decide, or no key to attach.
+            StoreUnavailableError: the job store could not be reached.
+        """
+        change = self._transition(Resolved(action=action, by=by, result_key=result_key))
+        if change is None:
+            state = self.client.load(self.id).state
+            raise InvalidRequestError(f"{self.id} is {state}: there is nothing to {action}", param="action")
+        return snapshot_of(change.after)
+
+    def _transition(self, event: Event) -> Change | None:
+        from sceneshift.messages import messages_for_change  # noqa: PLC0415  # a handle that only looks publishes nothing
         from sceneshift.store.connection import translating  # noqa: PLC0415
 
         job = self.client.load(self.id)
         with translating(StoreUnavailableError, "it is safe to call again", job_id=self.id):
-            change = self.client.store.jobs.transition(job, CancelRequested(keep_result=keep_result))
-        if change is None:
-            return _cancel_outcome(self.client.load(self.id))
-        self.client.publisher.publish(messages_for_change(change))
-        return _cancel_outcome(change.after)
+            change = self.client.store.jobs.transition(job, event)
+        if change is not None:
+            self.client.publisher.publish(messages_for_change(change))
+        return change
 
     def _wait(self, timeout: float | None) -> JobRecord:
+        return self._until(self._final_record, _Deadline(self.id, timeout))
+
+    def _final_record(self) -> JobRecord | None:
         job = self.client.load(self.id)
-        if job.state.is_final:
-            return job
-        deadline = _Deadline(self.id, timeout)
-        with self._watching() as watch:
-            while not (job := self.client.load(self.id)).state.is_final:
-                deadline.wait(watch)
-        return job
+        return job if job.state.is_final else None
+
+    def _until(self, look: Callable[[], Found | None], deadline: _Deadline) -> Found:
+        """What `look` finds, asked again whenever there may be something new, until the caller's time is over.
+
+        A store that goes away for a moment is waited for: a long wait must not end because of a restart.
+        """
+        away_since: float | None = None
+        while True:
+            try:
+                with self._watching() as watch:
+                    while (found := look()) is None:
+                        away_since = None
+                        deadline.wait(watch)
+                    return found
+            except StoreUnavailableError:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > STORE_PATIENCE_SECONDS or deadline.is_over():
+                    raise
+                threading.Event().wait(STORE_RETRY_SECONDS)
 
     @contextmanager
     def _watching(self) -> Iterator[Watch]:
@@ -203,6 +273,9 @@ class _Deadline:
         self._job_id = job_id
         self._timeout_seconds = timeout_seconds
         self._ends_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+
+    def is_over(self) -> bool:
+        return self._ends_at is not None and time.monotonic() >= self._ends_at
 
     def wait(self, watch: Watch) -> None:
         left = None if self._ends_at is None else self._ends_at - time.monotonic()
@@ -235,6 +308,7 @@ def snapshot_of(job: JobRecord) -> JobSnapshot:
         charge=job.charge,
         result_key=job.result_key or None,
         request_id=job.request_id or None,
+        nonce=job.nonce or None,
         error=job.error,
         outputs=job.outputs,
         missing=job.missing,
@@ -293,5 +367,5 @@ def _cancel_outcome(job: JobRecord) -> CancelOutcome:
         return CancelOutcome.FREE
     if job.charge is Charge.UNKNOWN:
         return CancelOutcome.UNKNOWN
-    kept = job.outputs or (job.cancel == "keep" and not job.state.is_final)
+    kept = job.cancel != "discard" and (job.outputs or (job.cancel == "keep" and not job.state.is_final))
     return CancelOutcome.CHARGED_KEPT if kept else CancelOutcome.CHARGED_DISCARDED

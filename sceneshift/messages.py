@@ -29,6 +29,9 @@ TASKS = ("sceneshift.submit", "sceneshift.poll", "sceneshift.finalize", "scenesh
 
 FIRST_STEP = identifiers.step_name("submit", 1)
 
+PRODUCER_TIMEOUT_SECONDS = 1.5
+"""A caller's process waits no longer for a broker; it must be more than the second that a consumer's read may take."""
+
 QUIET_AFTER_FAILURE_SECONDS = 5.0
 """A caller that found the broker away does not try again so soon: the timekeepers publish for it."""
 
@@ -91,13 +94,17 @@ def _notify_message(draft: DeliveryDraft, change: Change) -> StepMessage:
     )
 
 
-def celery_settings(settings: Settings) -> dict[str, Any]:
-    """What producers and workers must agree on, and the time that a producer may wait for its broker."""
+def celery_settings(settings: Settings, *, timeout_seconds: float) -> dict[str, Any]:
+    """What producers and workers must agree on; `timeout_seconds` is how long a silent broker is waited for."""
     url = settings.effective_broker_url
     return {
         "broker_url": url,
         "broker_connection_timeout": 2.0,
-        **(_redis_options(settings) if url.startswith(("redis://", "rediss://")) else {}),
+        **(
+            _redis_options(settings, timeout_seconds)
+            if url.startswith(("redis://", "rediss://", "redis+socket://"))
+            else {}
+        ),
         # Without this, kombu would not check the certificate of a Redis server.
         **({"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}} if url.startswith("rediss://") else {}),
         "task_serializer": "json",
@@ -113,10 +120,10 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _redis_options(settings: Settings) -> dict[str, Any]:
+def _redis_options(settings: Settings, timeout_seconds: float) -> dict[str, Any]:
     return {
         "broker_transport_options": {
-            "socket_timeout": 10.0,
+            "socket_timeout": timeout_seconds,
             "socket_connect_timeout": 2.0,
             "socket_keepalive": True,
             "health_check_interval": 10,
@@ -174,8 +181,9 @@ class CeleryPublisher:
 
 def producer_app(settings: Settings) -> Celery:
     """A Celery app that can only publish; it does not become the process's current app, which is the shop's own."""
-    from celery import Celery  # noqa: PLC0415  # a tenth of a second that reading jobs does not need
+    # A tenth of a second that reading jobs does not need.
+    from sceneshift.celery_app import SceneshiftCelery  # noqa: PLC0415
 
-    app = Celery("sceneshift", set_as_current=False)
-    app.conf.update(celery_settings(settings))
+    app = SceneshiftCelery("sceneshift", set_as_current=False)
+    app.conf.update(celery_settings(settings, timeout_seconds=PRODUCER_TIMEOUT_SECONDS))
     return app

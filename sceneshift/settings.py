@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ PREFIX = "SCENESHIFT_"
 class Settings(BaseModel):
     """The effective settings; secrets are masked in `repr`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
@@ -63,8 +64,10 @@ class Settings(BaseModel):
         default=(),
         description="Webhook signing secrets (`whsec_…`), separated by spaces. All sign, so that one can be replaced.",
     )
-    webhook_url: AnyUrl | None = Field(
-        default=None, description="Where webhooks go for jobs that name no `webhook_url` of their own."
+    webhook_url: SecretStr | None = Field(
+        default=None,
+        description="Where webhooks go for jobs that name no `webhook_url` of their own. It may hold a token, so it is "
+        "masked like a secret.",
     )
     webhook_timeout_seconds: float = Field(
         default=15.0, gt=0, le=60, description="Total time for one webhook attempt, the answer included."
@@ -104,8 +107,8 @@ class Settings(BaseModel):
     )
     job_retention_seconds: float = Field(
         default=30 * 86_400.0,
-        ge=4 * 86_400,
-        description="How long a finished job and its idempotency key are kept; longer than webhooks are tried (75 h).",
+        ge=7 * 86_400,
+        description="How long a finished job and its idempotency key are kept; longer than webhooks are tried.",
     )
     result_max_bytes: int = Field(
         default=50_000_000, gt=0, description="A result image larger than this is refused while it is being read."
@@ -136,7 +139,10 @@ class Settings(BaseModel):
     @property
     def effective_broker_url(self) -> str:
         """The broker's URL, password included."""
-        return (self.broker_url or self.redis_url).get_secret_value()
+        if self.broker_url is not None:
+            return self.broker_url.get_secret_value()
+        # Redis clients and Celery's call a socket by different names.
+        return re.sub(r"^unix://", "redis+socket://", self.redis_url.get_secret_value())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:

@@ -12,22 +12,25 @@ from typing import Any
 from celery import shared_task
 
 from sceneshift.errors import SceneshiftError
-from sceneshift.fetch_errors import FetchStatusError
-from sceneshift.jobs.decisions import after_copying
+from sceneshift.fetch_errors import FetchBlockedError, FetchStatusError
+from sceneshift.jobs.decisions import after_copying, store_backoff_seconds
 from sceneshift.jobs.events import ImagesStored, StoringDelayed
 from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
-from sceneshift.jobs.states import JobState
 from sceneshift.provider.protocol import Succeeded
 from storage.copying import CopyLimits, copy_result
 from storage.manifest import ManifestConflictError, read_manifest, write_manifest
+from storage.names import job_folder, manifest_name
 from storage.objects import StorageError
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
 log = logging.getLogger(__name__)
 
-URL_GONE = frozenset({403, 404, 410})
-"""What a server says of a result URL that has expired."""
+URL_GONE = frozenset({400, 401, 403, 404, 410})
+"""What servers say of a result URL that has expired."""
+
+MENDABLE = (FetchStatusError, FetchBlockedError)
+"""What a fresh URL, the provider or an operator may still mend: the image is paid for, so it is not given up."""
 
 
 @shared_task(name="sceneshift.finalize")
@@ -38,10 +41,12 @@ def finalize(*, job_id: str, step: str, sku: str = "") -> dict[str, Any]:  # noq
 
 def finalize_job(services: Services, job_id: str, step: str) -> Report:
     """Every image that can be had is in the bucket and the job has ended, or it is tried again later."""
-    with taking(services, job_id, step) as taken:
+    with taking(services, job_id, step, counted_as="sceneshift.finalize") as taken:
         job = taken.job
         if job is None:
             return {"skipped": taken.reason}
+        if job.cancel == "discard":
+            return _discard(services, job)
         copying = Copying(services, job)
         copying.copy_all()
         event = _next_event(services, job, copying)
@@ -51,9 +56,22 @@ def finalize_job(services: Services, job_id: str, step: str) -> Report:
             except StorageError as error:
                 copying.delayed = JobFault(code=error.code, message=error.message)
                 event = _next_event(services, job, copying)
-        report = conclude(services, job, event)
-        _drop_if_discarded(services, job, copying)
-        return report
+        return conclude(services, job, event)
+
+
+def _discard(services: Services, job: JobRecord) -> Report:
+    """Nothing of the job is in the bucket, the manifest gone first, and the job has ended as its owner asked."""
+    try:
+        keys = sorted(services.objects.list(f"{job_folder(job.id)}/"), key=lambda key: key != manifest_name(job.id))
+        for key in keys:
+            services.objects.delete(key)
+    except StorageError as error:
+        fault = JobFault(code=error.code, message=error.message)
+        pause = store_backoff_seconds(job)
+        return conclude(
+            services, job, StoringDelayed(outputs=job.outputs, urls=job.urls, fault=fault, retry_in_seconds=pause)
+        )
+    return conclude(services, job, ImagesStored(outputs=(), missing=()))
 
 
 def _next_event(services: Services, job: JobRecord, copying: Copying) -> StoringDelayed | ImagesStored:
@@ -95,7 +113,7 @@ class Copying:
             try:
                 self.outputs[index] = self._copy(index)
             except SceneshiftError as error:
-                if error.retryable:
+                if error.retryable or isinstance(error, MENDABLE):
                     self.delayed = JobFault(code=error.code, message=error.message)
                 else:
                     self._lose(index, error.code, error.message)
@@ -148,15 +166,3 @@ def _committed(services: Services, job: JobRecord, event: ImagesStored) -> Image
         if manifest is not None:
             return ImagesStored(outputs=manifest.images, missing=manifest.missing)
     return event
-
-
-def _drop_if_discarded(services: Services, job: JobRecord, copying: Copying) -> None:
-    """A job that was cancelled while its images were copied leaves none behind."""
-    current = services.store.jobs.load(job.id)
-    if current is None or current.state is not JobState.CANCELLED or current.outputs:
-        return
-    for output in copying.outputs.values():
-        try:
-            services.objects.delete(output.key)
-        except StorageError as error:
-            log.warning("result.not_deleted", extra={"job_id": job.id, "key": output.key, "error": error.code})

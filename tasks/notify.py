@@ -11,7 +11,8 @@ from typing import Any
 
 from celery import shared_task
 
-from sceneshift.fetch_errors import FetchBlockedError, FetchError
+from sceneshift.errors import SceneshiftError
+from sceneshift.fetch_errors import FetchBlockedError
 from sceneshift.guarded_http import retry_after_seconds
 from sceneshift.jobs.decisions import is_poisoned
 from sceneshift.jobs.delivery_schedule import AttemptOutcome, judge
@@ -19,7 +20,6 @@ from sceneshift.jobs.record import JobRecord
 from sceneshift.store.deliveries import Delivery, Settlement, delivery_of
 from sceneshift.store.due import Hold
 from sceneshift.webhooks import sign
-from storage.objects import StorageError
 from tasks.services import Services, current_services
 from tasks.steps import Report
 from tasks.webhook_payloads import webhook_body
@@ -35,7 +35,7 @@ def notify(*, job_id: str, delivery_id: str, step: str, sku: str = "") -> dict[s
 
 def notify_endpoint(services: Services, delivery_id: str, step: str) -> Report:
     """The attempt was made and recorded: delivered, due again, or given up."""
-    taken = services.store.due.begin(delivery_id, step, "sceneshift.notify")
+    taken = services.store.due.begin(delivery_id, step, counted_as="sceneshift.notify")
     if not taken.is_taken:
         return {"skipped": taken.status}
     delivery = delivery_of(taken.fields)
@@ -44,7 +44,8 @@ def notify_endpoint(services: Services, delivery_id: str, step: str) -> Report:
         if job is None or not job.order.webhook_url:
             outcome = AttemptOutcome(summary="job_expired", final=True)
         elif is_poisoned(taken.starts):
-            outcome = AttemptOutcome(summary="poison", final=True)
+            # An attempt like any other: the schedule goes on, and the next one may find a healthier worker.
+            outcome = AttemptOutcome(summary="poison")
         else:
             outcome = _attempt(services, delivery, job, job.order.webhook_url)
         return _settle(services, delivery, outcome)
@@ -67,7 +68,8 @@ def _attempt(services: Services, delivery: Delivery, job: JobRecord, url: str) -
     except FetchBlockedError as error:
         log.warning("webhook.blocked", extra={"delivery_id": delivery.id, "reason": error.reason})
         return AttemptOutcome(summary=error.code, final=True)
-    except (FetchError, StorageError) as error:
+    except SceneshiftError as error:
+        log.warning("webhook.not_sent", extra={"delivery_id": delivery.id, "error": str(error)})
         return AttemptOutcome(summary=error.code)
     return AttemptOutcome(
         summary=str(answer.status),

@@ -7,6 +7,7 @@ Run twice: a second question that changes nothing, or a step that has passed.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -17,6 +18,8 @@ from celery import shared_task
 from sceneshift.jobs.decisions import next_step
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
+
+log = logging.getLogger(__name__)
 
 CONCURRENT_QUESTIONS = 16
 
@@ -36,9 +39,9 @@ def poll(
     return poll_jobs(current_services(), list(zip(job_ids or [], steps or [], strict=True)))
 
 
-def poll_job(services: Services, job_id: str, step: str) -> Report:
+def poll_job(services: Services, job_id: str, step: str, *, counted: bool = True) -> Report:
     """The provider was asked once, and the job is polled later, stored next, or has failed."""
-    with taking(services, job_id, step) as taken:
+    with taking(services, job_id, step, counted_as="sceneshift.poll" if counted else None) as taken:
         job = taken.job
         if job is None:
             return {"skipped": taken.reason}
@@ -48,8 +51,18 @@ def poll_job(services: Services, job_id: str, step: str) -> Report:
 
 def poll_jobs(services: Services, pairs: list[tuple[str, str]]) -> Report:
     """Each of these jobs was asked about once; the report counts what came of them."""
-    reports = _questioners().map(lambda pair: poll_job(services, *pair), pairs)
-    return dict(Counter(str(report.get("state", "skipped")) for report in reports))
+
+    def ask(numbered: tuple[int, tuple[str, str]]) -> str:
+        number, (job_id, step) = numbered
+        try:
+            report = poll_job(services, job_id, step, counted=number == 0)
+        except Exception:
+            # Its lease brings it back, alone or in another batch; the others must not wait for that.
+            log.exception("poll.failed", extra={"job_id": job_id, "step": step})
+            return "error"
+        return str(report.get("state", "skipped"))
+
+    return dict(Counter(_questioners().map(ask, enumerate(pairs))))
 
 
 @cache

@@ -13,8 +13,9 @@ from sceneshift.messages import CeleryPublisher, Publisher
 from sceneshift.provider.bg_rep import BgRepProvider
 from sceneshift.provider.protocol import Provider
 from sceneshift.settings import Settings, current_settings
-from sceneshift.store.connection import SERVICE_RETRIES
+from sceneshift.store.connection import SERVICE
 from sceneshift.store.opening import Store, open_job_store
+from sceneshift.webhooks.signing import secret_key
 from storage.objects import ObjectStore
 from storage.opening import open_store
 from tasks.holds import Holds
@@ -46,7 +47,7 @@ def open_services(settings: Settings, app: Celery | None = None) -> Services:
     return Services(
         settings=settings,
         policy=Policy.from_settings(settings),
-        store=open_job_store(settings, retries=SERVICE_RETRIES),
+        store=open_job_store(settings, patience=SERVICE),
         provider=BgRepProvider.from_settings(settings),
         objects=open_store(settings.storage_url),
         fetcher=GuardedClient(allow_hosts=settings.allow_hosts),
@@ -79,10 +80,12 @@ def check_worker_settings(settings: Settings) -> None:
     """A worker could start with these settings.
 
     Raises:
-        ConfigurationError: one is missing; the text names it.
+        ConfigurationError: one is missing or malformed; the text names it.
     """
     for name in ("provider_url", "provider_appcode"):
         if getattr(settings, name) is None:
             raise ConfigurationError(
                 f"SCENESHIFT_{name.upper()} is not set: a worker cannot reach the provider without it"
             )
+    for secret in settings.webhook_secret:
+        secret_key(secret.get_secret_value())

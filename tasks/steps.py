@@ -30,13 +30,15 @@ class TakenStep:
 
 
 @contextmanager
-def taking(services: Services, job_id: str, step: str) -> Iterator[TakenStep]:
+def taking(services: Services, job_id: str, step: str, *, counted_as: str | None) -> Iterator[TakenStep]:
     """The step is this worker's until the context ends, with its lease renewed; or `job` is None.
+
+    `counted_as` is the task whose message this is, for the rate at which its queue drains; None when another step of
+    the same message was counted.
 
     A step that has killed too many workers is handed to a person here, before it can kill another.
     """
-    kind = step.rpartition("-")[0]
-    taken = services.store.due.begin(job_id, step, f"sceneshift.{kind}")
+    taken = services.store.due.begin(job_id, step, counted_as)
     if not taken.is_taken:
         log.debug("step.skipped", extra={"job_id": job_id, "step": step, "reason": taken.status})
         yield TakenStep(None, taken.status)

@@ -6,6 +6,7 @@ Run twice: the second run finds the intent without an answer and hands the job t
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Any
 
 from celery import shared_task
@@ -16,10 +17,12 @@ from sceneshift.jobs.decisions import next_step, submit_backoff_seconds
 from sceneshift.jobs.events import Event, IntentStored, JobRefused, SubmissionDelayed, SubmissionLost
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
-from sceneshift.provider.protocol import RenderItem
+from sceneshift.provider.protocol import Accepted, RenderItem
 from storage.opening import fetchable_url
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name="sceneshift.submit")
@@ -30,7 +33,7 @@ def submit(*, job_id: str, step: str, sku: str = "") -> dict[str, Any]:  # noqa:
 
 def submit_job(services: Services, job_id: str, step: str) -> Report:
     """The job has been submitted once, or it says what it waits for."""
-    with taking(services, job_id, step) as taken:
+    with taking(services, job_id, step, counted_as="sceneshift.submit") as taken:
         job = taken.job
         if job is None:
             return {"skipped": taken.reason}
@@ -53,9 +56,12 @@ def _submit_once(services: Services, job: JobRecord, body: bytes) -> Report:
     change = services.store.jobs.transition(job, intent)
     if change is None:
         return {"skipped": "stale"}
+    # Nothing that can fail stands between the answer and its place in the store.
+    submitting, now = change.after, services.store.clock.now()
     outcome = services.provider.submit(body, nonce=nonce)
-    submitting = change.after
-    return conclude(services, submitting, next_step(submitting, outcome, services.policy, services.store.clock.now()))
+    if isinstance(outcome, Accepted):
+        log.info("submission.accepted", extra={"job_id": job.id, "result_key": outcome.result_key})
+    return conclude(services, submitting, next_step(submitting, outcome, services.policy, now))
 
 
 def _render_item(services: Services, job: JobRecord) -> RenderItem:

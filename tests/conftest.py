@@ -11,7 +11,7 @@ from redis import Redis
 
 from sceneshift.clock import ManualClock
 from sceneshift.settings import Settings
-from sceneshift.store.connection import connect
+from sceneshift.store.connection import TIMEKEEPER, connect
 from sceneshift.store.opening import Store, open_job_store
 from tests.factories import NOW
 from workers.embedded.redis_server import RedisServer
@@ -48,7 +48,7 @@ def redis_client(request: pytest.FixtureRequest) -> Iterator[Redis]:
         yield fakeredis.FakeRedis(decode_responses=True)
         return
     server: RedisServer = request.getfixturevalue("redis_server")
-    client = connect(server.url, retries=0)
+    client = connect(server.url, TIMEKEEPER)
     client.flushdb()
     yield client
     client.close()
@@ -57,4 +57,4 @@ def redis_client(request: pytest.FixtureRequest) -> Iterator[Redis]:
 @pytest.fixture
 def store(redis_client: Redis, settings: Settings, clock: ManualClock) -> Store:
     """A job store on an empty database."""
-    return open_job_store(settings, retries=0, client=redis_client, clock=clock)
+    return open_job_store(settings, patience=TIMEKEEPER, client=redis_client, clock=clock)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from celery import Celery
 from celery.signals import setup_logging
 
 import storage
 import tasks
+from sceneshift.celery_app import SceneshiftCelery
 from sceneshift.messages import TASKS
 from sceneshift.settings import current_settings
 from workers import broker_guard
@@ -29,7 +29,7 @@ for package in (storage, tasks):
 
 broker_guard.install()
 
-app = Celery("sceneshift", include=[name.replace("sceneshift.", "tasks.") for name in TASKS])
+app = SceneshiftCelery("sceneshift", include=[name.replace("sceneshift.", "tasks.") for name in TASKS])
 app.conf.update(worker_settings(current_settings()))
 app.steps["worker"].add(TimekeeperStep)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 DUPLICATES_ALLOWED = 50
 """In a queue this short a few duplicates do no harm, and nothing is measured."""
@@ -15,20 +16,53 @@ DUPLICATES_ALLOWED = 50
 PAUSE_MAX_SECONDS = 600.0
 """The longest that a step waits before its message is given up for lost after all."""
 
+PAUSE_MIN_SECONDS = 1.0
+
 WINDOW_SECONDS = 15.0
 
 
-def pause_for_backlog(queue_length: int, begun_per_second: float, lease_seconds: float) -> float | None:
-    """How long to wait before publishing into this queue, or None to publish now."""
-    if queue_length <= max(DUPLICATES_ALLOWED, begun_per_second * lease_seconds):
-        return None
+FRESH_SECONDS = 2.0
+"""So much work of the fleet may wait in the queue of first submissions before more of it is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What may be published into a queue now.
+
+    Attributes:
+        waiting: steps whose earlier message nobody has taken may be published again.
+        fresh: how many other steps may be published; None sets no limit.
+    """
+
+    waiting: bool
+    fresh: int | None
+
+
+def admit(*, queue_length: int | None, begun_per_second: float, lease_seconds: float, filled_slowly: bool) -> Admission:
+    """What a queue of this length takes, when the fleet begins so many of its messages per second.
+
+    A message of more than a lease ago cannot be in a queue that drains within a lease. A queue that is filled slowly
+    gets two seconds of work at the most. Without a length (the broker does not say), only what was never published and
+    needs no limit goes out.
+    """
+    if queue_length is None:
+        return Admission(waiting=False, fresh=0 if filled_slowly else None)
+    room = max(DUPLICATES_ALLOWED, int(begun_per_second * FRESH_SECONDS)) - queue_length
+    return Admission(
+        waiting=queue_length <= max(DUPLICATES_ALLOWED, begun_per_second * lease_seconds),
+        fresh=max(0, room) if filled_slowly else None,
+    )
+
+
+def pause_for_backlog(queue_length: int, begun_per_second: float, lease_seconds: float) -> float:
+    """How long to wait before looking at this queue again: until it should have drained, within bounds."""
     if begun_per_second <= 0:
         return lease_seconds
-    return min(max(queue_length / begun_per_second, lease_seconds), PAUSE_MAX_SECONDS)
+    return min(max(queue_length / begun_per_second, PAUSE_MIN_SECONDS), PAUSE_MAX_SECONDS)
 
 
 class BeginRates:
-    """How many steps of each task the whole fleet begins per second, over the last seconds."""
+    """How many messages of each task the whole fleet begins per second, over the last seconds."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, Mapping[str, int]]] = deque()
@@ -41,6 +75,8 @@ class BeginRates:
 
     def per_second(self, task: str) -> float:
         """The rate over the window; 0 before two samples were taken."""
+        if not self._samples:
+            return 0.0
         (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
         if last_at <= first_at:
             return 0.0

@@ -12,9 +12,11 @@ from kombu.exceptions import ChannelError
 
 from sceneshift.messages import CeleryPublisher
 from sceneshift.settings import current_settings
+from sceneshift.store.connection import TIMEKEEPER
 from sceneshift.store.opening import open_job_store
 from tasks.services import open_services, provide_services
 from workers.health import Heartbeat, heartbeat_path
+from workers.leases import LeaseKeeper
 from workers.timekeeper import Timekeeper
 
 log = logging.getLogger(__name__)
@@ -28,26 +30,29 @@ class TimekeeperStep(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._timekeeper: Timekeeper | None = None
+        self._leases: LeaseKeeper | None = None
 
     def start(self, worker: Any) -> None:
         settings = current_settings()
         services = open_services(settings, worker.app)
         provide_services(services)
+        # For as long as the process lives: when it is told to stop, its last tasks still need their leases.
+        self._leases = LeaseKeeper(open_job_store(settings, patience=TIMEKEEPER).due, services.holds)
+        self._leases.start()
         self._timekeeper = Timekeeper(
             # Its own connection without patience: a store that is away must not hide that this thread is alive.
-            store=open_job_store(settings, retries=0),
+            store=open_job_store(settings, patience=TIMEKEEPER),
             publisher=CeleryPublisher(settings, worker.app),
             queue_length=QueueLengths(worker.app),
-            holds=services.holds,
             heartbeat=Heartbeat(heartbeat_path()),
             interval_seconds=settings.timekeeper_interval_seconds,
         )
         self._timekeeper.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
-        # The pool stops after this and waits for its tasks: their leases must last as long as they do.
         if self._timekeeper is not None:
-            self._timekeeper.retire()
+            self._timekeeper.stop()
+            self._timekeeper = None
 
     def terminate(self, worker: Any) -> None:
         self.stop(worker)
@@ -70,6 +75,8 @@ class QueueLengths:
             except ChannelError:
                 return 0
             except Exception:
+                if self._connection is not None:
+                    self._connection.collect(socket_timeout=1.0)
                 self._connection = None
                 raise
             return int(declared.message_count)

@@ -10,6 +10,7 @@ from sceneshift.messages import TASKS, celery_settings
 from sceneshift.settings import Settings
 
 CONCURRENCY = 16
+BROKER_TIMEOUT_SECONDS = 4.0
 
 
 def worker_settings(settings: Settings) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
     The work is waiting for HTTP, so threads; Celery enforces no time limits there, and every client has its own.
     """
     return {
-        **celery_settings(settings),
+        **celery_settings(settings, timeout_seconds=BROKER_TIMEOUT_SECONDS),
         "task_queues": [Queue(name, routing_key=name) for name in TASKS],
         "task_create_missing_queues": False,
         "task_acks_late": True,

@@ -1,7 +1,7 @@
 """The timekeeper: claims what is due and publishes its ordinary Celery message, in every worker, without a leader.
 
-It also renews the leases of the steps that this process is at, and leaves a sign of life for health checks. It has its
-own thread and its own connection to the job store, so that neither a busy pool nor a broker that is away can stop it.
+It has its own thread and its own connection to the job store, so that a busy pool cannot stop it, and leaves a sign of
+life for health checks while it does its work.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sceneshift.identifiers import step_kind
 from sceneshift.messages import Publisher, StepMessage, message_for_due
 from sceneshift.store.due import DueStep
 from sceneshift.store.opening import Store
-from tasks.holds import Holds
-from workers.backlog import BeginRates, pause_for_backlog
+from workers.backlog import BeginRates, admit, pause_for_backlog
 from workers.health import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,9 @@ RATE_SAMPLE_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
 STORE_PAUSE_SECONDS = 1.0
 
+FILLED_SLOWLY = frozenset({"sceneshift.submit"})
+"""Callers publish urgent jobs to this queue themselves: what comes from here must not stand in front of them."""
+
 QueueLength = Callable[[str], int]
 
 
@@ -46,7 +49,6 @@ class Timekeeper:
         store: Store,
         publisher: Publisher,
         queue_length: QueueLength,
-        holds: Holds,
         heartbeat: Heartbeat,
         interval_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
@@ -54,53 +56,56 @@ class Timekeeper:
         self._store = store
         self._publisher = publisher
         self._queue_length = queue_length
-        self._holds = holds
         self._heartbeat = heartbeat
         self._interval_seconds = interval_seconds
         self._monotonic = monotonic
         self._rates = BeginRates()
-        self._retired = threading.Event()
+        self._claim_from = float("-inf")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="timekeeper", daemon=True)
         self._next: dict[str, float] = defaultdict(float)
+        self._lengths: dict[str, int] = defaultdict(int)
+        self._broker_quiet_until = float("-inf")
 
     def start(self) -> None:
         self._thread.start()
 
-    def retire(self) -> None:
-        """Nothing is claimed any more, and the leases of what still runs are renewed until the process ends."""
-        self._retired.set()
-
     def stop(self) -> None:
-        """The thread has ended; leases are not renewed any more."""
+        """Nothing is claimed any more. What this process is at goes on, and keeps its leases."""
         self._stopping.set()
         self._thread.join(timeout=10.0)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            pause = self._interval_seconds
-            try:
-                self.tick()
-            except RedisError as error:
-                log.warning("timekeeper.store_away", extra={"error": type(error).__name__})
-                pause = STORE_PAUSE_SECONDS
-            except Exception:
-                # Whatever it is, a worker without a timekeeper would look alive and renew nothing.
-                log.exception("timekeeper.failed")
-                pause = STORE_PAUSE_SECONDS
+            self._stopping.wait(self._turn())
+
+    def _turn(self) -> float:
+        """One tick, whatever comes of it; returns the pause until the next. Only a store that is away is no fault."""
+        try:
+            self.tick()
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            log.warning("timekeeper.store_away", extra={"error": type(error).__name__})
+            # When the store is back, the workers that live renew their leases before anybody may think them dead.
+            self._claim_from = self._monotonic() + self._store.due.lease_seconds / 2
+        except Exception:
+            log.exception("timekeeper.failed")
+            return STORE_PAUSE_SECONDS
+        else:
             self._heartbeat.beat()
-            self._stopping.wait(pause)
+            return self._interval_seconds
+        self._heartbeat.beat()
+        return STORE_PAUSE_SECONDS
 
     def tick(self) -> int:
-        """What is due has been published or put off, and this process's leases are fresh; returns how many were due."""
-        if self._is_time("renewal", self._store.due.lease_seconds / 3):
-            self._renew()
+        """What is due has been published or put off; returns how many were due."""
         if self._is_time("rates", RATE_SAMPLE_SECONDS):
             self._rates.note(self._monotonic(), self._store.due.begun_counts())
         if self._is_time("housekeeping", HOUSEKEEPING_SECONDS):
             self._store.jobs.forget_expired()
             self._store.deliveries.forget_expired()
-        due = [] if self._retired.is_set() else self._store.due.claim(CLAIM_MAX)
+        if self._monotonic() < self._claim_from:
+            return 0
+        due = self._store.due.claim(CLAIM_MAX)
         by_task: dict[str, list[DueStep]] = defaultdict(list)
         for step in due:
             by_task[f"sceneshift.{step_kind(step.step)}"].append(step)
@@ -115,34 +120,49 @@ class Timekeeper:
         self._next[what] = now + every_seconds
         return True
 
-    def _renew(self) -> None:
-        holds = self._holds.current()
-        if not holds:
-            return
-        for lost in self._store.due.renew(holds):
-            if lost in self._holds.current():
-                log.warning("lease.lost", extra={"subject_id": lost.subject_id, "step": lost.step})
-
     def _bring_back(self, task: str, steps: list[DueStep]) -> None:
-        # A first submission joins its queue only when that is short, so that bulk work waits here and not in front of
-        # what is urgent. Everything else that was never published goes out at once.
-        fresh = [] if task == "sceneshift.submit" else [step for step in steps if not step.waiting]
-        cautious = [step for step in steps if step not in fresh] if fresh else steps
-        if cautious and (pause := self._pause(task)) is not None:
-            log.info("timekeeper.backlog", extra={"task": task, "steps": len(cautious), "pause_seconds": pause})
-            self._store.due.postpone(cautious, pause)
-            cautious = []
-        ready = self._store.due.hand_out([*fresh, *cautious])
-        if ready and not self._publisher.publish(messages_for(task, ready)):
-            self._store.due.postpone(ready, PUBLISH_RETRY_SECONDS)
+        ready, put_off = self._split(task, steps)
+        if put_off:
+            pause = self._pause_seconds(task)
+            log.info("timekeeper.backlog", extra={"task": task, "steps": len(put_off), "pause_seconds": pause})
+            self._store.due.postpone(put_off, pause)
+        handed_out = self._store.due.hand_out(ready) if ready else []
+        if handed_out and not self._publisher.publish(messages_for(task, handed_out)):
+            self._store.due.postpone(handed_out, PUBLISH_RETRY_SECONDS)
 
-    def _pause(self, task: str) -> float | None:
+    def _split(self, task: str, steps: list[DueStep]) -> tuple[list[DueStep], list[DueStep]]:
+        """What is published now, and what is put off because of the length of its queue."""
+        fresh = [step for step in steps if not step.waiting]
+        waiting = [step for step in steps if step.waiting]
+        if not waiting and task not in FILLED_SLOWLY:
+            return fresh, []
+        admission = admit(
+            queue_length=self._length(task),
+            begun_per_second=self._rates.per_second(task),
+            lease_seconds=self._store.due.lease_seconds,
+            filled_slowly=task in FILLED_SLOWLY,
+        )
+        room = len(fresh) if admission.fresh is None else admission.fresh
+        if admission.waiting:
+            return [*waiting, *fresh[:room]], fresh[room:]
+        return fresh[:room], [*waiting, *fresh[room:]]
+
+    def _length(self, task: str) -> int | None:
+        """The queue's length as it was a moment ago, or None when the broker does not say."""
+        if self._monotonic() < self._broker_quiet_until:
+            return None
         try:
-            length = self._queue_length(task)
+            length = self._lengths[task] = self._queue_length(task)
         except Exception as error:  # noqa: BLE001  # a broker that cannot be asked cannot be published to either
             log.warning("timekeeper.broker_away", extra={"error": type(error).__name__})
+            self._broker_quiet_until = self._monotonic() + PUBLISH_RETRY_SECONDS
+            return None
+        return length
+
+    def _pause_seconds(self, task: str) -> float:
+        if self._monotonic() < self._broker_quiet_until:
             return PUBLISH_RETRY_SECONDS
-        return pause_for_backlog(length, self._rates.per_second(task), self._store.due.lease_seconds)
+        return pause_for_backlog(self._lengths[task], self._rates.per_second(task), self._store.due.lease_seconds)
 
 
 def messages_for(task: str, steps: Sequence[DueStep]) -> list[StepMessage]:

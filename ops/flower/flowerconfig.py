@@ -49,8 +49,8 @@ basic_auth = _credentials()
 # Revoking a task or ending a worker from here would only make the timekeeper drive the step again.
 read_only = _switch("FLOWER_READ_ONLY", default=True)
 
-# kwargs hold job_id, sku and step: one search finds one job's chain. The result is always empty.
-tasks_columns = "name,uuid,state,kwargs,received,started,runtime,retries,worker"
+# kwargs hold job_id, sku and step: one search finds one job's chain.
+tasks_columns = "name,uuid,state,kwargs,result,received,started,runtime,retries,worker"
 format_task = redacted_task
 natural_time = True
 

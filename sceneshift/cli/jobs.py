@@ -12,10 +12,9 @@ import click
 from sceneshift.cli.output import clock_time, print_json, print_table, snapshot_document
 from sceneshift.client import cancel_job, current_client, enqueue_job, get_job
 from sceneshift.errors import InvalidRequestError, StoreUnavailableError
-from sceneshift.handle import Job, JobSnapshot, snapshot_of
-from sceneshift.jobs.events import ResolveAction, Resolved
+from sceneshift.handle import JobEvent, JobSnapshot, snapshot_of
+from sceneshift.jobs.events import ResolveAction
 from sceneshift.jobs.states import JobState
-from sceneshift.messages import messages_for_change
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
@@ -41,6 +40,7 @@ def list_jobs(state: str | None, limit: int, *, as_json: bool) -> None:
     if as_json:
         print_json([snapshot_document(snapshot) for snapshot in snapshots])
         return
+    click.echo(", ".join(f"{count} {each}" for each, count in jobs.counts().items() if count) or "no jobs", err=True)
     rows = [
         (each.id, each.state, each.sku, each.polls, clock_time(each.created_at), each.blocked_by or _fault(each))
         for each in snapshots
@@ -75,7 +75,8 @@ def _print_snapshot(snapshot: JobSnapshot) -> None:
         ("waits for", snapshot.blocked_by),
         ("until (UTC)", clock_time(snapshot.blocked_until)),
         ("result key", snapshot.result_key),
-        ("provider request", snapshot.request_id),
+        ("provider request", snapshot.request_id or (snapshot.error.request_id if snapshot.error else None)),
+        ("nonce", snapshot.nonce),
         ("error", f"{snapshot.error.code}: {snapshot.error.message}" if snapshot.error else None),
         *((f"image {output.index}", output.uri) for output in snapshot.outputs),
         *((f"missing {lost.index}", f"{lost.code}: {lost.message}") for lost in snapshot.missing),
@@ -90,14 +91,14 @@ def explain(job_id: str, *, as_json: bool) -> None:
     """Print a job's timeline, and what it waits for now."""
     job = get_job(job_id)
     snapshot = job.snapshot()
-    entries = job.client.store.timeline.read(job.id)
+    events = job.timeline()
     if as_json:
-        print_json({"job": snapshot_document(snapshot), "timeline": entries})
+        print_json({"job": snapshot_document(snapshot), "timeline": [_entry(event) for event in events]})
         return
     _print_snapshot(snapshot)
     click.echo()
-    for entry in entries:
-        click.echo(_line(entry))
+    for event in events:
+        click.echo(_line(event))
 
 
 @command.command("watch")
@@ -107,13 +108,16 @@ def explain(job_id: str, *, as_json: bool) -> None:
 def watch(job_id: str, timeout: float | None, *, as_json: bool) -> None:
     """Print a job's timeline as it is written, until the job is final."""
     for event in get_job(job_id).events(timeout=timeout):
-        entry = {"at": event.at, "state": str(event.state), "event": event.event, **event.details}
-        click.echo(json.dumps(entry, ensure_ascii=False) if as_json else _line(entry))
+        click.echo(json.dumps(_entry(event), ensure_ascii=False) if as_json else _line(event))
 
 
-def _line(entry: dict[str, Any]) -> str:
-    details = " ".join(f"{name}={value}" for name, value in entry.items() if name not in {"at", "state", "event"})
-    return f"{clock_time(entry['at'])}  {entry['state']:<15}  {entry['event']:<18}  {details}".rstrip()
+def _entry(event: JobEvent) -> dict[str, Any]:
+    return {"at": event.at, "state": str(event.state), "event": event.event, **event.details}
+
+
+def _line(event: JobEvent) -> str:
+    details = " ".join(f"{name}={value}" for name, value in event.details.items())
+    return f"{clock_time(event.at)}  {event.state:<15}  {event.event:<18}  {details}".rstrip()
 
 
 @command.command("cancel")
@@ -132,37 +136,22 @@ def cancel(job_id: str, *, keep_result: bool, as_json: bool) -> None:
 @command.command("resolve")
 @click.argument("job_id")
 @click.option("--attach", "result_key", help="The provider accepted it: this is the result key from its console.")
-@click.option("--resubmit", is_flag=True, help="It never arrived: submit it again. This can pay a second time.")
+@click.option("--resubmit", is_flag=True, help="It never arrived: submit it again. Needs --spend.")
+@click.option("--spend", is_flag=True, help="Yes, this may pay a second time.")
 @click.option("--fail", is_flag=True, help="Give it up.")
 @as_json
-def resolve(job_id: str, result_key: str | None, *, resubmit: bool, fail: bool, as_json: bool) -> None:
+def resolve(job_id: str, result_key: str | None, *, resubmit: bool, spend: bool, fail: bool, as_json: bool) -> None:
     """Decide about a job that needs attention, after a look at the provider's console."""
     if [bool(result_key), resubmit, fail].count(True) != 1:
         raise click.UsageError("give exactly one of --attach RESULT_KEY, --resubmit and --fail")
+    if resubmit and not spend:
+        raise click.UsageError("--resubmit may pay a second time: add --spend when that is what you want")
     action: ResolveAction = "attach" if result_key else "resubmit" if resubmit else "fail"
-    job = get_job(job_id)
-    snapshot = decide(job, Resolved(action=action, by=getpass.getuser(), result_key=result_key or ""))
+    snapshot = get_job(job_id).resolve(action, by=getpass.getuser(), result_key=result_key or "")
     if as_json:
         print_json(snapshot_document(snapshot))
     else:
         click.echo(f"{job_id} is {snapshot.state}")
-
-
-def decide(job: Job, resolution: Resolved) -> JobSnapshot:
-    """The job has moved on as the person decided; returns it as it then is.
-
-    Raises:
-        InvalidRequestError: it does not need attention (any more).
-    """
-    client = job.client
-    record = client.load(job.id)
-    change = client.store.jobs.transition(record, resolution)
-    if change is None:
-        raise InvalidRequestError(
-            f"{job.id} is {client.load(job.id).state}: there is nothing to decide", param="job_id"
-        )
-    client.publisher.publish(messages_for_change(change))
-    return snapshot_of(change.after)
 
 
 @command.command("enqueue")

@@ -7,7 +7,7 @@ march in step and a replay takes the same times.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sceneshift.jobs import events
@@ -37,9 +37,10 @@ ACCOUNT_RETRY_SECONDS = 60.0
 
 NO_RECORD_GRACE_SECONDS = 300.0
 """So long after submission an unknown key may only be a provider that has not caught up with itself."""
-STRIKES_MAX = 3
-"""So many lost or empty answers in a row are believed."""
-STRIKE_RETRY_SECONDS = 20.0
+STRIKES_MAX = 6
+"""So many lost or empty answers in a row are believed; with their growing pauses they span 40 minutes."""
+STRIKE_RETRY_FIRST_SECONDS = 20.0
+STRIKE_RETRY_GROWTH = 3.0
 
 STORE_RETRY_FIRST_SECONDS = 2.0
 STORE_RETRY_MAX_SECONDS = 300.0
@@ -125,7 +126,7 @@ def next_step(  # noqa: PLR0911  # one line per kind of answer reads best
 
 def _after_refusal(job: JobRecord, error: ProviderError) -> events.Event:
     if error.kind in _LOST:
-        return events.SubmissionLost(fault=JobFault(code="outcome_unknown", message=error.message))
+        return events.SubmissionLost(fault=replace(fault_of(error), code="outcome_unknown"))
     blocked_by = _DELAYS.get(error.kind)
     if blocked_by is None:
         return events.JobRefused(fault=fault_of(error))
@@ -160,7 +161,9 @@ def _after_failed_query(job: JobRecord, error: ProviderError, policy: Policy, no
 
 def _struck(job: JobRecord, now: float) -> events.PollScheduled:
     return events.PollScheduled(
-        poll_in_seconds=spread(job, STRIKE_RETRY_SECONDS), strike=True, overdue=_is_overdue(job, now)
+        poll_in_seconds=spread(job, STRIKE_RETRY_FIRST_SECONDS * STRIKE_RETRY_GROWTH**job.strikes),
+        strike=True,
+        overdue=_is_overdue(job, now),
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
-from sceneshift.identifiers import step_kind
 from sceneshift.jobs.order import JobOrder
 from sceneshift.jobs.states import Charge, JobState
 
@@ -26,6 +25,18 @@ class JobFault:
     code: str
     message: str
     request_id: str | None = None
+
+    def to_text(self) -> str:
+        """The fault as one short field of a record."""
+        return json.dumps([self.code, self.message, self.request_id], ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Self | None:
+        """What `to_text` wrote, or None for an empty field."""
+        if not text:
+            return None
+        code, message, request_id = json.loads(text)
+        return cls(code=code, message=message, request_id=request_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +99,8 @@ class JobRecord:
     starts: int = 0
     parent_step: str = ""
     epoch: int = 1
-    lost_epochs: int = 0
-    """Submissions whose outcome stayed unknown before a person had the job submitted again."""
+    earlier_charge: Charge = Charge.NOT_CHARGED
+    """What the submissions before this one cost, when a person had the job submitted again."""
     nonce: str = ""
     request_hash: str = ""
     result_key: str = ""
@@ -118,11 +129,6 @@ class JobRecord:
     """Fields that a later version wrote; they are kept as they are."""
 
     @property
-    def kind(self) -> str:
-        """The task that moves this job: `submit`, `poll` or `finalize`."""
-        return step_kind(self.step)
-
-    @property
     def sku(self) -> str | None:
         return self.order.sku
 
@@ -131,9 +137,7 @@ class JobRecord:
         fields = {name: _dump(name, getattr(self, name)) for name in _HASH_FIELDS}
         fields = {name: text for name, text in fields.items() if text != ""}
         if self.error:
-            fields["error"] = json.dumps(
-                [self.error.code, self.error.message, self.error.request_id], ensure_ascii=False, separators=(",", ":")
-            )
+            fields["error"] = self.error.to_text()
         return {**self.unknown_fields, "id": self.id, "sku": self.sku or "", **fields}
 
     def results_json(self) -> str:
@@ -152,11 +156,10 @@ class JobRecord:
         """The record that `to_fields`, `JobOrder.to_json` and `results_json` wrote."""
         known = {name: _load(name, fields[name]) for name in _HASH_FIELDS if name in fields}
         document = json.loads(results) if results else {}
-        error = json.loads(fields["error"]) if fields.get("error") else None
         return cls(
             id=fields["id"],
             order=JobOrder.from_json(order),
-            error=JobFault(code=error[0], message=error[1], request_id=error[2]) if error else None,
+            error=JobFault.from_text(fields.get("error")),
             urls=tuple(document.get("urls", ())),
             outputs=tuple(OutputImage.from_json(output) for output in document.get("outputs", ())),
             missing=tuple(MissingOutput.from_json(missing) for missing in document.get("missing", ())),
@@ -170,6 +173,7 @@ class JobRecord:
 
 
 _TIMES = frozenset({"created_at", "submitted_at", "rendered_at", "finished_at", "deadline_at", "blocked_until"})
+_CHARGES = frozenset({"charge", "earlier_charge"})
 _COUNTERS = frozenset(
     {
         "revision",
@@ -177,7 +181,6 @@ _COUNTERS = frozenset(
         "begun",
         "starts",
         "epoch",
-        "lost_epochs",
         "submits",
         "polls",
         "strikes",
@@ -187,7 +190,7 @@ _COUNTERS = frozenset(
 )
 _HASH_FIELDS = (
     "version", "state", "step", "created_at", "revision", "fence", "begun", "starts", "parent_step", "epoch",
-    "lost_epochs", "nonce", "request_hash", "result_key", "request_id", "charge", "submits", "polls", "strikes",
+    "earlier_charge", "nonce", "request_hash", "result_key", "request_id", "charge", "submits", "polls", "strikes",
     "store_attempts", "submitted_at", "rendered_at", "finished_at", "deadline_at", "overdue", "cancel", "blocked_by",
     "blocked_until", "sequence",
 )  # fmt: skip
@@ -195,7 +198,7 @@ _ALL_FIELDS = frozenset({*_HASH_FIELDS, "id", "sku", "error", "token", "starts_s
 
 
 def _dump(name: str, value: Any) -> str:
-    if value is None or value is False:
+    if value is None or value is False or (name == "earlier_charge" and value is Charge.NOT_CHARGED):
         return ""
     if name in _TIMES:
         return f"{value:.3f}"
@@ -211,6 +214,6 @@ def _load(name: str, text: str) -> Any:
         return int(text)
     if name == "state":
         return JobState(text)
-    if name == "charge":
+    if name in _CHARGES:
         return Charge(text)
     return text == "1" if name == "overdue" else text

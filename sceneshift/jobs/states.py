@@ -75,5 +75,10 @@ class Charge(StrEnum):
     """What a job has cost, as far as we know."""
 
     NOT_CHARGED = "not_charged"
-    CHARGED = "charged"
     UNKNOWN = "unknown"
+    CHARGED = "charged"
+
+    def or_more(self, other: Charge) -> Charge:
+        """The graver of two: what was charged stays charged."""
+        order = list(Charge)
+        return max(self, other, key=order.index)

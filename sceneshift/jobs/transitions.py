@@ -75,8 +75,7 @@ def advance(job: JobRecord, event: events.Event, now: float) -> Change:  # noqa:
         case events.SubmissionLost():
             return _lost(job, event, now)
         case events.JobRefused():
-            _require(job, JobState.QUEUED, JobState.SUBMITTING)
-            return _finish(job, JobState.FAILED, now, charge=_nothing_new_charged(job), error=event.fault)
+            return _refused(job, event, now)
         case events.PollScheduled():
             return _poll_scheduled(job, event, now)
         case events.ResultsReady():
@@ -147,9 +146,18 @@ def _next_step(job: JobRecord, kind: str, number: int) -> dict[str, Any]:
     return {"step": identifiers.step_name(kind, number), "parent_step": job.step}
 
 
-def _nothing_new_charged(job: JobRecord) -> Charge:
-    """The charge when this epoch cost nothing: an earlier one, given up as unknown, may still have."""
-    return Charge.UNKNOWN if job.lost_epochs else Charge.NOT_CHARGED
+def _require_open_submission(job: JobRecord) -> None:
+    """The job has not got its answer: it waits for it, or was held because the answer seemed to be lost."""
+    _require(job, JobState.QUEUED, JobState.SUBMITTING, JobState.NEEDS_ATTENTION)
+    if job.state is JobState.NEEDS_ATTENTION and (job.result_key or job.charge is Charge.NOT_CHARGED):
+        raise StaleEventError(f"{job.id} is held for another reason than a lost answer")
+
+
+def _refused(job: JobRecord, event: events.JobRefused, now: float) -> Change:
+    _require_open_submission(job)
+    if job.cancel:
+        return _finish(job, JobState.CANCELLED, now, charge=job.earlier_charge)
+    return _finish(job, JobState.FAILED, now, charge=job.earlier_charge, error=event.fault)
 
 
 def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Change:
@@ -159,7 +167,7 @@ def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Ch
         nonce=event.nonce,
         request_hash=event.request_hash[:16],
         submits=job.submits + 1,
-        charge=Charge.UNKNOWN,
+        charge=job.earlier_charge.or_more(Charge.UNKNOWN),
         blocked_by="",
         blocked_until=None,
     )
@@ -170,9 +178,8 @@ def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Ch
 
 def _accepted(job: JobRecord, event: events.SubmissionAccepted, now: float) -> Change:
     # An answer that arrives after its worker was given up for dead is still the answer.
+    _require_open_submission(job)
     _require(job, JobState.SUBMITTING, JobState.NEEDS_ATTENTION)
-    if job.state is JobState.NEEDS_ATTENTION and job.result_key:
-        raise StaleEventError(f"{job.id} has its result key already")
     accepted = job.evolve(
         result_key=event.result_key,
         request_id=event.request_id or "",
@@ -185,27 +192,24 @@ def _accepted(job: JobRecord, event: events.SubmissionAccepted, now: float) -> C
     if job.cancel == "discard":
         return _finish(job, JobState.CANCELLED, now, record=accepted)
     after = accepted.evolve(state=JobState.RENDERING, **_next_step(job, "poll", 1))
-    return _Draft(job, now).change(
-        after,
-        due_at=now + event.first_poll_in_seconds,
-        event="accepted",
-        result_key=event.result_key,
-        request_id=event.request_id,
-    )
+    return _Draft(job, now).change(after, due_at=now + event.first_poll_in_seconds, event="accepted", epoch=job.epoch)
 
 
 def _submission_delayed(job: JobRecord, event: events.SubmissionDelayed, now: float) -> Change:
-    _require(job, JobState.QUEUED, JobState.SUBMITTING)
+    _require_open_submission(job)
     if job.cancel:
-        return _finish(job, JobState.CANCELLED, now, charge=_nothing_new_charged(job))
+        return _finish(job, JobState.CANCELLED, now, charge=job.earlier_charge)
     until = now + event.retry_in_seconds
+    held = job.state is JobState.NEEDS_ATTENTION
+    number = _unused_number(job) if held else identifiers.step_number(job.step) + 1
     after = job.evolve(
         state=JobState.QUEUED,
         epoch=job.epoch + 1 if event.new_epoch else job.epoch,
-        charge=_nothing_new_charged(job),
+        charge=job.earlier_charge,
+        error=None,
         blocked_by=event.blocked_by,
         blocked_until=until,
-        **_next_step(job, "submit", identifiers.step_number(job.step) + 1),
+        **_next_step(job, "submit", number),
     )
     return _Draft(job, now).change(
         after, due_at=until, event="submission_delayed", blocked_by=event.blocked_by, until=round(until, 3)
@@ -214,15 +218,14 @@ def _submission_delayed(job: JobRecord, event: events.SubmissionDelayed, now: fl
 
 def _lost(job: JobRecord, event: events.SubmissionLost, now: float) -> Change:
     _require(job, JobState.SUBMITTING)
-    return _hold(job, event.fault, now, charge=Charge.UNKNOWN)
+    return _hold(job, event.fault, now)
 
 
-def _hold(job: JobRecord, fault: JobFault, now: float, charge: Charge | None = None) -> Change:
+def _hold(job: JobRecord, fault: JobFault, now: float) -> Change:
     draft = _Draft(job, now)
     after = job.evolve(
         state=JobState.NEEDS_ATTENTION,
         error=fault,
-        charge=charge or job.charge,
         blocked_by="operator",
         blocked_until=None,
         step=identifiers.step_name("resolve", job.revision),
@@ -287,6 +290,8 @@ def _storing_delayed(job: JobRecord, event: events.StoringDelayed, now: float) -
 
 def _stored(job: JobRecord, event: events.ImagesStored, now: float) -> Change:
     _require(job, JobState.STORING)
+    if job.cancel == "discard":
+        return _finish(job, JobState.CANCELLED, now, record=job.evolve(outputs=(), missing=(), urls=()))
     if job.cancel:
         state = JobState.CANCELLED
     elif not event.missing:
@@ -322,6 +327,7 @@ def _finish(
     base = record or job
     after = base.evolve(
         state=state,
+        urls=(),
         error=error,
         charge=charge or base.charge,
         finished_at=now,
@@ -346,9 +352,11 @@ def _cancel(job: JobRecord, event: events.CancelRequested, now: float) -> Change
         raise StaleEventError(f"{job.id} is {job.state}, cancel={job.cancel or 'no'}")
     if job.state is JobState.QUEUED:
         return _finish(job, JobState.CANCELLED, now)
-    if job.state in {JobState.RENDERING, JobState.STORING} and not event.keep_result:
+    if job.state is JobState.RENDERING and not event.keep_result:
         return _finish(job, JobState.CANCELLED, now)
-    # A request may be on its way, or the result is wanted: the wish is noted and the steps go on.
+    if job.state is JobState.NEEDS_ATTENTION and _has_nothing_to_wait_for(job, event):
+        return _finish(job, JobState.CANCELLED, now)
+    # A request may be on its way, the result is wanted, or images must be removed: the step that is due sees to it.
     wish = "keep" if event.keep_result else "discard"
     change = _Draft(job, now).change(
         job.evolve(cancel=wish), due_at=NEVER_BY_ITSELF, event="cancel_requested", result=wish
@@ -356,14 +364,26 @@ def _cancel(job: JobRecord, event: events.CancelRequested, now: float) -> Change
     return replace(change, keep_due=True)
 
 
+def _has_nothing_to_wait_for(job: JobRecord, event: events.CancelRequested) -> bool:
+    """A held job of known cost: no request is on its way, and no result is wanted that a person could still fetch."""
+    if job.charge is Charge.UNKNOWN:
+        return False
+    return job.charge is Charge.NOT_CHARGED or not event.keep_result
+
+
 def _resolve(job: JobRecord, event: events.Resolved, now: float) -> Change:
     _require(job, JobState.NEEDS_ATTENTION)
     resolutions: dict[str, Callable[[], Change]] = {
-        "fail": lambda: _finish(job, JobState.FAILED, now, error=job.error),
+        "fail": lambda: _finish(job, JobState.CANCELLED if job.cancel else JobState.FAILED, now, error=job.error),
         "attach": lambda: _resolve_by_attaching(job, event, now),
         "resubmit": lambda: _resolve_by_resubmitting(job, event, now),
     }
     return resolutions[event.action]()
+
+
+def _unused_number(job: JobRecord) -> int:
+    """A number that no step of this job has had: each step came with a revision of its own."""
+    return job.revision + 1
 
 
 def _resolve_by_attaching(job: JobRecord, event: events.Resolved, now: float) -> Change:
@@ -375,9 +395,11 @@ def _resolve_by_attaching(job: JobRecord, event: events.Resolved, now: float) ->
         blocked_by="",
         strikes=0,
     )
+    if not attached.result_key:
+        raise StaleEventError(f"{job.id} has no result key, and none was given")
     if job.cancel == "discard":
         return _finish(job, JobState.CANCELLED, now, record=attached)
-    after = attached.evolve(state=JobState.RENDERING, **_next_step(job, "poll", job.polls + 1))
+    after = attached.evolve(state=JobState.RENDERING, **_next_step(job, "poll", _unused_number(job)))
     return _Draft(job, now).change(
         after, due_at=now, publish=True, event="resolved", action="attach", by=event.by, result_key=after.result_key
     )
@@ -386,15 +408,14 @@ def _resolve_by_attaching(job: JobRecord, event: events.Resolved, now: float) ->
 def _resolve_by_resubmitting(job: JobRecord, event: events.Resolved, now: float) -> Change:
     if job.cancel:
         return _finish(job, JobState.CANCELLED, now)
-    held = identifiers.step_number(job.parent_step) if identifiers.step_kind(job.parent_step) == "submit" else 0
     after = job.evolve(
         state=JobState.QUEUED,
         epoch=job.epoch + 1,
-        lost_epochs=job.lost_epochs + 1,
+        earlier_charge=job.earlier_charge.or_more(job.charge),
         nonce="",
         result_key="",
         error=None,
         blocked_by="",
-        **_next_step(job, "submit", max(job.submits, held) + 1),
+        **_next_step(job, "submit", _unused_number(job)),
     )
     return _Draft(job, now).change(after, due_at=now, publish=True, event="resolved", action="resubmit", by=event.by)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -15,16 +16,28 @@ from redis.retry import Retry
 
 from sceneshift.errors import ConfigurationError, SceneshiftError
 
-CALLER_RETRIES = 2
-"""A web request waits for under a second when the store is away, and then hears so."""
-SERVICE_RETRIES = 40
-"""A worker holds on for about 35 seconds: long enough for a restart, and what it knows may have been paid for."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one call may wait for a server that does not answer, and how often it is tried again."""
+
+    timeout_seconds: float
+    retries: int
 
 
-def connect(url: str, *, retries: int, timeout_seconds: float = 5.0) -> Redis:
+CALLER = Patience(timeout_seconds=1.0, retries=1)
+"""A web request hears within about four seconds that the store hangs, and at once that it is gone."""
+SERVICE = Patience(timeout_seconds=5.0, retries=40)
+"""A worker holds on for half a minute and more: what it knows may have been paid for."""
+TIMEKEEPER = Patience(timeout_seconds=2.0, retries=0)
+"""A timekeeper looks again in a second anyway."""
+
+
+def connect(url: str, patience: Patience) -> Redis:
     """A client of the job store; nothing is sent yet.
 
-    Every script may be sent twice (a second run of the same change changes nothing), so lost answers are retried.
+    Lost answers are retried, because every script may be sent twice: a change that is there already is not made again,
+    and a step that was begun without its worker hearing of it is handed out again when its lease has ended.
 
     Raises:
         ConfigurationError: this is not a Redis URL.
@@ -33,11 +46,11 @@ def connect(url: str, *, retries: int, timeout_seconds: float = 5.0) -> Redis:
         return Redis.from_url(
             url,
             decode_responses=True,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
+            socket_timeout=patience.timeout_seconds,
+            socket_connect_timeout=patience.timeout_seconds,
             socket_keepalive=True,
             health_check_interval=15,
-            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), patience.retries),
             retry_on_error=[RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError],
         )
     except ValueError as error:
@@ -46,7 +59,7 @@ def connect(url: str, *, retries: int, timeout_seconds: float = 5.0) -> Redis:
 
 @contextmanager
 def translating(error_type: type[SceneshiftError], remedy: str, *, job_id: str | None = None) -> Iterator[None]:
-    """What goes wrong between here and the server is raised as `error_type`, without addresses or passwords."""
+    """What goes wrong between here and the server is raised as `error_type`, without passwords."""
     try:
         yield
     except RedisError as error:

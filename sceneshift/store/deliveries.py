@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,15 +65,12 @@ def delivery_fields(draft: DeliveryDraft, job: JobRecord) -> list[str]:
         "parent_step": job.parent_step,
     }
     if draft.error:
-        fields["error"] = json.dumps(
-            [draft.error.code, draft.error.message, draft.error.request_id], ensure_ascii=False
-        )
+        fields["error"] = draft.error.to_text()
     return [part for pair in fields.items() for part in pair]
 
 
 def delivery_of(fields: Mapping[str, str]) -> Delivery:
     """The delivery that these stored fields describe."""
-    error = json.loads(fields["error"]) if fields.get("error") else None
     return Delivery(
         id=fields["id"],
         event_id=fields["event_id"],
@@ -86,7 +82,7 @@ def delivery_of(fields: Mapping[str, str]) -> Delivery:
         step=fields["step"],
         status=fields["status"],
         sku=fields.get("sku", ""),
-        error=JobFault(code=error[0], message=error[1], request_id=error[2]) if error else None,
+        error=JobFault.from_text(fields.get("error")),
         attempts=int(fields.get("attempts", "0")),
         starts=int(fields.get("starts", "0")),
         last_status=fields.get("last_status", ""),

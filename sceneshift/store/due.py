@@ -70,9 +70,13 @@ class DueIndex:
         self._claim = load_script(client, "claim")
         self._hand_out = load_script(client, "hand_out")
         self._renew = load_script(client, "renew")
+        self._postpone = load_script(client, "postpone")
 
-    def begin(self, subject_id: str, step: str, task: str) -> Taken:
-        """This worker has the step for a lease, or the answer says why it must leave it alone."""
+    def begin(self, subject_id: str, step: str, counted_as: str | None) -> Taken:
+        """This worker has the step for a lease, or the answer says why it must leave it alone.
+
+        `counted_as` is the task in whose count of begun messages it is; None counts nothing.
+        """
         now = self._clock.now()
         answer: list[str] = self._begin(
             keys=[self._keys.subject(subject_id), self._keys.due, self._keys.begun],
@@ -81,7 +85,7 @@ class DueIndex:
                 step,
                 f"{now:.3f}",
                 f"{now + self.lease_seconds:.3f}",
-                task,
+                counted_as or "",
                 STARTS_REMEMBERED_SECONDS,
             ],
         )
@@ -130,9 +134,16 @@ class DueIndex:
         return [step for step, answer in zip(steps, answers, strict=True) if answer]
 
     def postpone(self, steps: Sequence[DueStep], seconds: float) -> None:
-        """These steps are looked at again after this time instead of after a lease."""
-        until = round(self._clock.now() + seconds, 3)
-        self._client.zadd(self._keys.due, {step.subject_id: until for step in steps}, xx=True)
+        """These steps are looked at again after this time instead of after a lease, unless they have passed."""
+        until = f"{self._clock.now() + seconds:.3f}"
+        with self._client.pipeline(transaction=False) as pipeline:
+            for step in steps:
+                self._postpone(
+                    keys=[self._keys.subject(step.subject_id), self._keys.due],
+                    args=[step.subject_id, step.step, until],
+                    client=pipeline,
+                )
+            pipeline.execute()
 
     def renew(self, holds: Sequence[Hold]) -> list[Hold]:
         """The leases of these steps last a full lease from now; returns those that were lost."""
@@ -148,10 +159,6 @@ class DueIndex:
         return [hold for hold, answer in zip(holds, answers, strict=True) if not answer]
 
     def begun_counts(self) -> dict[str, int]:
-        """How many steps of each task were ever begun, for rates."""
+        """How many messages of each task were ever begun, for rates."""
         counts: Mapping[str, str] = self._client.hgetall(self._keys.begun)  # type: ignore[assignment]
         return {task: int(count) for task, count in counts.items()}
-
-    def size(self) -> int:
-        """How many entries there are: unfinished jobs and deliveries."""
-        return int(self._client.zcard(self._keys.due))

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sceneshift.jobs.events import CancelRequested, Event, SubmissionAccepted
+from sceneshift.jobs.events import (
+    CancelRequested,
+    Event,
+    ImagesStored,
+    JobRefused,
+    SubmissionAccepted,
+    SubmissionDelayed,
+)
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.jobs.transitions import Change, StaleEventError, advance
@@ -194,9 +201,12 @@ def _still_concerns(event: Event, seen: JobRecord, current: JobRecord) -> bool:
     """Whether an event that was decided on one record may be put to a later one."""
     if isinstance(event, CancelRequested):
         return True
-    if isinstance(event, SubmissionAccepted):
+    if isinstance(event, SubmissionAccepted | SubmissionDelayed | JobRefused) and seen.nonce:
         # The answer to this very submission counts even after its worker was given up for dead.
         return current.nonce == seen.nonce
+    if isinstance(event, ImagesStored) and current.cancel == "discard" != seen.cancel:
+        # The step must run again, to remove what it has stored.
+        return False
     return current.step == seen.step
 
 

@@ -16,7 +16,7 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:due                   zset     none                   all scripts      job or delivery, by its due time
     PREFIX:jobs:STATE            zset     trimmed when expired   accept, advance  job, by when it came into the state
     PREFIX:deliveries:exhausted  zset     trimmed when expired   settle           delivery, by when it was given up
-    PREFIX:begun                 hash     none                   begin            steps begun, by task
+    PREFIX:begun                 hash     none                   begin            messages begun, by task
     PREFIX:celery:*              -        -                      Celery           the broker's keys, when it is here too
 """
 

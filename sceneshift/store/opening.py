@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sceneshift.clock import Clock, RedisClock
 from sceneshift.settings import Settings
-from sceneshift.store.connection import connect
+from sceneshift.store.connection import Patience, connect
 from sceneshift.store.deliveries import DeliveryStore
 from sceneshift.store.due import DueIndex
 from sceneshift.store.jobs import JobStore
@@ -32,10 +32,10 @@ class Store:
 
 
 def open_job_store(
-    settings: Settings, *, retries: int, client: Redis | None = None, clock: Clock | None = None
+    settings: Settings, *, patience: Patience, client: Redis | None = None, clock: Clock | None = None
 ) -> Store:
     """The store that the settings name; nothing is sent before it is used."""
-    client = client or connect(settings.redis_url.get_secret_value(), retries=retries)
+    client = client or connect(settings.redis_url.get_secret_value(), patience)
     clock = clock or RedisClock(client)
     keys = Keys(settings.key_prefix)
     retention, lease = settings.job_retention_seconds, settings.lease_seconds

@@ -71,6 +71,7 @@ class JobData:
         source: what the images were made from.
         provenance: how the images declare their origin.
         timings: seconds per phase.
+        charge: `not_charged`, `unknown` or `charged`, as far as it was known when this was sent; None when not told.
         late: the job was overdue when this happened.
         raw: the whole `data` object, unknown fields included.
     """
@@ -88,6 +89,7 @@ class JobData:
     provenance: Json = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     error: ErrorData | None = None
+    charge: str | None = None
     late: bool = False
     raw: Json = field(default_factory=dict, repr=False, compare=False)
 
@@ -228,6 +230,7 @@ def _job(data: dict[str, Any]) -> JobData:
         provenance=_optional(data, "provenance", dict) or {},
         timings=_optional(data, "timings", dict) or {},
         error=None if error is None else _error(error),
+        charge=_optional(data, "charge", str),
         late=_optional(data, "late", bool) or False,
         raw=data,
     )

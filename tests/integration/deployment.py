@@ -92,7 +92,7 @@ class Deployment:
             "positive_prompt": f"{SECRET_PROMPT} number {number}, on silk",
             "seed": number,
             "steps": 15,
-            "webhook_url": str(self.settings.webhook_url),
+            "webhook_url": self.environment[f"{PREFIX}WEBHOOK_URL"],
             "idempotency_key": f"order-{number}",
             "sku": f"SKU-{number:04d}",
         }

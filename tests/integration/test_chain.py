@@ -32,7 +32,7 @@ def test_a_job_goes_through_the_whole_chain_and_its_caller_learns_of_it(tmp_path
         assert wait_until(lambda: "job.completed" in deployment.received.of_job(job.id), timeout_seconds=20)
         records = load_all(client, [job])
         store = client.store
-        assert wait_until(lambda: store.due.size() == 0, timeout_seconds=10)
+        assert wait_until(lambda: store.client.zcard(store.keys.due) == 0, timeout_seconds=10)
         checks.assert_objects_whole(records)
         checks.assert_each_paid_at_most_once(records, {**deployment.simulator.ledger(), "charged": 1})
         checks.assert_all_told(records, store, deployment.received)

@@ -106,7 +106,7 @@ def captured_events(deployment: Deployment) -> Iterator[list[dict[str, Any]]]:
     """Every event of Celery that is sent while the context lasts."""
     events: list[dict[str, Any]] = []
     app = Celery("listener", set_as_current=False)
-    app.conf.update(celery_settings(deployment.settings))
+    app.conf.update(celery_settings(deployment.settings, timeout_seconds=5.0))
     with app.connection() as connection:
         receiver = app.events.Receiver(connection, handlers={"*": events.append})
         thread = threading.Thread(target=lambda: receiver.capture(limit=None, timeout=None, wakeup=False), daemon=True)

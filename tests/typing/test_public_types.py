@@ -10,7 +10,9 @@ import sceneshift
 if TYPE_CHECKING:
 
     def a_shop(job: sceneshift.Job) -> None:
-        ordered = sceneshift.enqueue_job(image="https://a.example/i", mask="https://a.example/m", positive_prompt="silk")
+        ordered = sceneshift.enqueue_job(
+            image="https://a.example/i", mask="https://a.example/m", positive_prompt="silk"
+        )
         assert_type(ordered, sceneshift.Job)
         assert_type(sceneshift.get_job("job_1"), sceneshift.Job)
         assert_type(sceneshift.cancel_job("job_1", keep_result=True), sceneshift.CancelOutcome)

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from sceneshift.cli.jobs import decide, read_catalogue
+from sceneshift.cli.jobs import read_catalogue
 from sceneshift.client import Client
 from sceneshift.errors import SceneshiftError
 from sceneshift.handle import Job
-from sceneshift.jobs.events import Resolved
+from sceneshift.jobs.events import ResolveAction
 from sceneshift.jobs.order import check_order
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
@@ -22,6 +22,7 @@ from workers.demo.progress import Counts, Display, display
 from workers.demo.report import problems, write_report
 from workers.demo.stack import CATALOGUE, Stack, running_stack
 
+MARK = ".sceneshift-demo"
 LOOK_EVERY_SECONDS = 0.25
 PATIENCE_SECONDS = 240.0
 PATIENCE_PER_JOB_SECONDS = 1.0
@@ -84,13 +85,14 @@ def command(
 def _prepare(directory: Path) -> None:
     """The directory is empty but for what an earlier demonstration left, which is removed."""
     if directory.exists() and any(directory.iterdir()):
-        if not (directory / "logs").is_dir() or not (directory / "run").is_dir():
+        if not (directory / MARK).is_file():
             raise click.UsageError(f"{directory} holds other files than a demonstration's: name another --out")
         for name in ("store", "before", "logs", "run"):
             shutil.rmtree(directory / name, ignore_errors=True)
         for name in ("report.json", "index.html"):
             (directory / name).unlink(missing_ok=True)
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / MARK).write_text("`sceneshift demo` owns this directory and empties it.\n", encoding="utf-8")
 
 
 def _wait_for_interrupt() -> None:
@@ -162,9 +164,9 @@ class Run:
             image=f"{base_url}/{entry['image']}",
             mask=f"{base_url}/{entry['mask']}",
             positive_prompt=entry["positive_prompt"],
-            # The catalogue again and again, with other pictures each time.
-            seed=entry["seed"] + 1000 * (number // len(self._orders)) + number,
-            webhook_url=str(self._stack.settings.webhook_url),
+            # The catalogue may come several times: with other pictures each time.
+            seed=entry["seed"] + number,
+            webhook_url=self._stack.webhook_url,
             idempotency_key=f"demo-{number}",
             sku=entry["sku"],
             metadata={"catalogue_number": str(number)},
@@ -209,9 +211,7 @@ class Run:
         """What an operator does with a held job: look into the provider's console, and attach or submit again."""
         accepted = {each["nonce"]: each["result_key"] for each in self._stack.ledger()["submits"] if each["result_key"]}
         key = accepted.get(record.nonce)
-        resolution = Resolved(
-            action="attach" if key else "resubmit", by="demo: the provider's ledger", result_key=key or ""
-        )
-        decide(job, resolution)
+        action: ResolveAction = "attach" if key else "resubmit"
+        job.resolve(action, by="demo: the provider's ledger", result_key=key or "")
         self._resolved += 1
-        self._show.say(f"{job.id} was held ({record.error.code if record.error else ''}): {resolution.action}")
+        self._show.say(f"{job.id} was held ({record.error.code if record.error else ''}): {action}")

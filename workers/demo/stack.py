@@ -47,6 +47,10 @@ class Stack:
         return Settings.from_env(self.environment)
 
     @property
+    def webhook_url(self) -> str:
+        return f"http://127.0.0.1:{self.received.port}/webhooks/sceneshift"
+
+    @property
     def simulator_url(self) -> str:
         parts = urlsplit(self.provider_url)
         return f"{parts.scheme}://{parts.netloc}"
@@ -96,7 +100,6 @@ def running_stack(directory: Path, *, workers: int, flower_port: int | None, see
             "PROVIDER_APPCODE": appcode,
             "STORAGE_URL": (directory / "store").resolve().as_uri(),
             "WEBHOOK_SECRET": secret,
-            "WEBHOOK_URL": f"http://127.0.0.1:{received.port}/webhooks/sceneshift",
             "ALLOW_HOSTS": "127.0.0.1",
         }
         stack = Stack(

@@ -54,7 +54,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=output if stdout is None else stdout,
             stderr=output,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call, made before this program has threads to lock
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call that takes no lock of Python's
         )
     finally:
         if not isinstance(output, int):

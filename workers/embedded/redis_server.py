@@ -102,4 +102,7 @@ class RedisServer:
         }
         arguments = [self._binary, *(part for pair in settings.items() for part in pair)]
         self._process = spawn(arguments, log=self._log)
-        return wait_for_port(self.port, self._process)
+        if wait_for_port(self.port, self._process):
+            return True
+        stop(self._process)
+        return False

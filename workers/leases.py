@@ -1,0 +1,56 @@
+"""Renews the leases of the steps that this process is at, on a thread and a connection of its own.
+
+Nothing else happens on that thread: a broker that hangs or a long queue must not make healthy workers look dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from redis.exceptions import RedisError
+
+from sceneshift.store.due import DueIndex
+from tasks.holds import Holds
+
+log = logging.getLogger(__name__)
+
+RENEWALS_PER_LEASE = 3
+RETRY_SECONDS = 0.5
+
+
+class LeaseKeeper:
+    """Keeps the leases of one process for as long as the process lives."""
+
+    def __init__(self, due: DueIndex, holds: Holds) -> None:
+        self._due = due
+        self._holds = holds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The thread has ended; leases are not renewed any more."""
+        self._stopping.set()
+        self._thread.join(timeout=10.0)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            pause = self._due.lease_seconds / RENEWALS_PER_LEASE
+            try:
+                self.renew()
+            except RedisError as error:
+                log.warning("leases.store_away", extra={"error": type(error).__name__})
+                pause = RETRY_SECONDS
+            self._stopping.wait(pause)
+
+    def renew(self) -> None:
+        """The leases of the steps that run at this moment are fresh."""
+        holds = self._holds.current()
+        if not holds:
+            return
+        for lost in self._due.renew(holds):
+            if lost in self._holds.current():
+                log.warning("lease.lost", extra={"subject_id": lost.subject_id, "step": lost.step})
