@@ -52,18 +52,22 @@ def environment() -> dict[str, str]:
 
 
 def run(*arguments: str | Path) -> int:
-    """Run a program in the environment and wait for it; an interrupt is the program's to end on."""
-    process = subprocess.Popen([str(argument) for argument in arguments], cwd=ROOT, env=environment())
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+    """Run a program in the environment, in the checkout, and wait for it."""
+    return subprocess.run(
+        [str(argument) for argument in arguments], cwd=ROOT, env=environment(), check=False
+    ).returncode
 
 
 def must(*arguments: str | Path) -> None:
     if code := run(*arguments):
         sys.exit(code)
+
+
+def become(*arguments: str | Path) -> int:
+    """A program takes this one's place, so that it gets its signals; where that is impossible, run it."""
+    if os.name != "nt":
+        os.execve(arguments[0], [str(each) for each in arguments], environment())  # noqa: S606  # no shell is wanted
+    return run(*arguments)
 
 
 def stamp_of(lock: Path) -> str:
@@ -118,13 +122,14 @@ def setup(_arguments: list[str]) -> int:
 @command("demo", "the whole system on a small catalogue; --help lists its options")
 def demo(arguments: list[str]) -> int:
     ensure("demo")
-    return run(PYTHON, "-m", "sceneshift", "demo", *arguments)
+    return become(PYTHON, "-m", "sceneshift", "demo", *arguments)
 
 
 @command("test", "the tests; further arguments go to pytest")
 def test(arguments: list[str]) -> int:
     ensure("dev")
-    return run(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow and not browser"]))
+    os.chdir(ROOT)
+    return become(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow and not browser"]))
 
 
 @command("check", "format, lint and types, as the continuous integration asks")
@@ -173,6 +178,8 @@ def main() -> int:
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         width = max(map(len, COMMANDS))
+        if name not in {"help", "--help", "-h"}:
+            say(f"there is no command {name!r}")
         print("python3 run.py COMMAND\n")
         for known, (_, summary) in COMMANDS.items():
             print(f"  {known:<{width}}  {summary}")

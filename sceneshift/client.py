@@ -53,12 +53,10 @@ class Client:
         """The order is stored as a job, or its idempotency key's job is found again."""
         from sceneshift.store.connection import translating  # noqa: PLC0415
 
-        again = "nothing is lost: it is safe to call again" + (
-            " with the same idempotency_key" if order.idempotency_key else ", best with an idempotency_key"
-        )
-        with translating(EnqueueError, again):
+        publish = order.lane == "interactive"
+        with translating(EnqueueError, "nothing was stored; it is safe to call again with the same idempotency_key"):
             job = self._new_record(order)
-            publish = order.lane == "interactive"
+        with translating(EnqueueError, _after_lost_answer(order), job_id=job.id):
             accepted_id = self.store.jobs.accept(job, publish=publish)
             if accepted_id != job.id:
                 return self._existing(accepted_id, order)
@@ -107,8 +105,17 @@ class Client:
             if record is not None:
                 return record
         raise JobNotFoundError(
-            f"no job {job_id[:64]!r}: the id is wrong, it is of another deployment, or its retention has ended"
+            f"no job {str(job_id)[:64]!r}: the id is wrong, it is of another deployment, or its retention has ended"
         )
+
+
+def _after_lost_answer(order: JobOrder) -> str:
+    if order.idempotency_key:
+        return "it is safe to call again with the same idempotency_key"
+    return (
+        "whether the order was stored is not known, and without an idempotency_key calling again may order it twice: "
+        "look for this job first. With a key, calling again with the same idempotency_key is safe"
+    )
 
 
 _lock = threading.Lock()

@@ -23,7 +23,7 @@ def new_job_id(now: float) -> str:
 
 def is_job_id(text: str) -> bool:
     """Whether this is the form of our ids, so that it may become part of a key or an object name."""
-    return _JOB_ID.fullmatch(text) is not None
+    return isinstance(text, str) and _JOB_ID.fullmatch(text) is not None
 
 
 def created_at(job_id: str) -> float:

@@ -136,6 +136,13 @@ class Settings(BaseModel):
     def _split_words(cls, value: Any) -> Any:
         return tuple(value.split()) if isinstance(value, str) else value
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _check_webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"https?://[^\s/@]+(/|$)", value.get_secret_value()):
+            raise ValueError("an absolute http or https URL without user name or password is needed")
+        return value
+
     @property
     def effective_broker_url(self) -> str:
         """The broker's URL, password included."""

@@ -54,8 +54,7 @@ def finalize_job(services: Services, job_id: str, step: str) -> Report:
             try:
                 event = _committed(services, job, event)
             except StorageError as error:
-                copying.delayed = JobFault(code=error.code, message=error.message)
-                event = _next_event(services, job, copying)
+                event = _delayed(job, copying.urls, tuple(copying.outputs.values()), error)
         return conclude(services, job, event)
 
 
@@ -66,12 +65,20 @@ def _discard(services: Services, job: JobRecord) -> Report:
         for key in keys:
             services.objects.delete(key)
     except StorageError as error:
-        fault = JobFault(code=error.code, message=error.message)
-        pause = store_backoff_seconds(job)
-        return conclude(
-            services, job, StoringDelayed(outputs=job.outputs, urls=job.urls, fault=fault, retry_in_seconds=pause)
-        )
+        return conclude(services, job, _delayed(job, job.urls, job.outputs, error))
     return conclude(services, job, ImagesStored(outputs=(), missing=()))
+
+
+def _delayed(
+    job: JobRecord, urls: tuple[str, ...], outputs: tuple[OutputImage, ...], error: SceneshiftError
+) -> StoringDelayed:
+    """The bucket is the shop's own, so it is waited for, however long that takes."""
+    return StoringDelayed(
+        outputs=outputs,
+        urls=urls,
+        fault=JobFault(code=error.code, message=error.message),
+        retry_in_seconds=store_backoff_seconds(job),
+    )
 
 
 def _next_event(services: Services, job: JobRecord, copying: Copying) -> StoringDelayed | ImagesStored:
@@ -144,10 +151,10 @@ class Copying:
         )
 
     def _refresh_urls(self) -> None:
-        """The provider was asked once more for URLs; as many as before, or the old ones stay."""
+        """The provider was asked once more for URLs; no fewer of the ordered ones than before, or the old ones stay."""
         self.refreshed = True
         outcome = self.services.provider.query(self.job.result_key)
-        if isinstance(outcome, Succeeded) and len(outcome.urls) >= len(self.urls):
+        if isinstance(outcome, Succeeded) and len(outcome.urls) >= min(len(self.urls), self.job.order.num_output):
             self.urls = outcome.urls
             log.info("result.urls_refreshed", extra={"job_id": self.job.id})
 

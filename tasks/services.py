@@ -88,4 +88,8 @@ def check_worker_settings(settings: Settings) -> None:
                 f"SCENESHIFT_{name.upper()} is not set: a worker cannot reach the provider without it"
             )
     for secret in settings.webhook_secret:
-        secret_key(secret.get_secret_value())
+        try:
+            secret_key(secret.get_secret_value())
+        except ConfigurationError as error:
+            raise ConfigurationError(f"SCENESHIFT_WEBHOOK_SECRET: {error.message}") from None
+    open_store(settings.storage_url)

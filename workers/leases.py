@@ -44,6 +44,10 @@ class LeaseKeeper:
             except RedisError as error:
                 log.warning("leases.store_away", extra={"error": type(error).__name__})
                 pause = RETRY_SECONDS
+            except Exception:
+                # Without this thread, every long step of this process would be taken for dead.
+                log.exception("leases.failed")
+                pause = RETRY_SECONDS
             self._stopping.wait(pause)
 
     def renew(self) -> None:

@@ -23,14 +23,16 @@ def configure_logging(*, log_format: str, log_level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
+        if log_format == "json"
+        else [_escape_controls, structlog.dev.ConsoleRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
@@ -38,6 +40,16 @@ def configure_logging(*, log_format: str, log_level: str) -> None:
     root.setLevel(log_level)
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(max(level, root.level))
+
+
+def _escape_controls(
+    _logger: logging.Logger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What others wrote moves no cursor in a terminal; tracebacks keep their lines."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "exception":
+            event[name] = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)
+    return event
 
 
 def _add_task(_logger: logging.Logger, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

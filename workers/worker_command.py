@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from sceneshift.messages import TASKS
@@ -20,13 +23,24 @@ def command(concurrency: int, queues: str | None, name: str | None) -> None:
     """Run a worker until it is told to stop; one process per core, under something that restarts it."""
     settings = current_settings()
     check_worker_settings(settings)
-    arguments = ["worker", "--pool", "threads", "--concurrency", str(concurrency), "--loglevel", settings.log_level]
+    if not settings.webhook_secret:
+        click.echo("warning: SCENESHIFT_WEBHOOK_SECRET is not set, so no webhook can be signed and sent", err=True)
+    arguments = [
+        "-A",
+        "workers.app",
+        "worker",
+        "--pool",
+        "threads",
+        "--concurrency",
+        str(concurrency),
+        "--loglevel",
+        settings.log_level,
+    ]
     arguments += ["--without-gossip", "--without-mingle", "--queues", ",".join(_queue_names(queues))]
     if name:
         arguments += ["--hostname", name]
-    from workers.app import app  # noqa: PLC0415  # the app reads the settings when it is imported
-
-    app.worker_main(arguments)
+    # Celery's own program takes this one's place: its exit code is what a supervisor sees.
+    os.execv(sys.executable, [sys.executable, "-m", "celery", *arguments])  # noqa: S606  # our own arguments, no shell
 
 
 def _queue_names(queues: str | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,12 @@ def list_jobs(state: str | None, limit: int, *, as_json: bool) -> None:
     states = [JobState(state)] if state else list(JobState)
     with translating(StoreUnavailableError, "try again"):
         records = [jobs.load(job_id) for each in states for job_id in jobs.ids(each, limit=limit)]
+        counts = jobs.counts()
     snapshots = [snapshot_of(record) for record in records if record is not None]
     if as_json:
         print_json([snapshot_document(snapshot) for snapshot in snapshots])
         return
-    click.echo(", ".join(f"{count} {each}" for each, count in jobs.counts().items() if count) or "no jobs", err=True)
+    click.echo(", ".join(f"{count} {each}" for each, count in counts.items() if count) or "no jobs", err=True)
     rows = [
         (each.id, each.state, each.sku, each.polls, clock_time(each.created_at), each.blocked_by or _fault(each))
         for each in snapshots
@@ -61,10 +63,22 @@ def get(job_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(snapshot_document(snapshot))
         return
-    _print_snapshot(snapshot)
+    _print_snapshot(snapshot, _webhooks(job_id))
 
 
-def _print_snapshot(snapshot: JobSnapshot) -> None:
+def _webhooks(job_id: str) -> list[tuple[str, object]]:
+    from sceneshift.store.connection import translating  # noqa: PLC0415
+
+    client = current_client()
+    with translating(StoreUnavailableError, "try again", job_id=job_id):
+        deliveries = client.store.deliveries.of_job(client.load(job_id))
+    return [
+        (f"webhook {each.type}", f"{each.status}, {each.attempts} attempts, last answer {each.last_status or 'none'}")
+        for each in deliveries
+    ]
+
+
+def _print_snapshot(snapshot: JobSnapshot, webhooks: list[tuple[str, object]]) -> None:
     rows: list[tuple[str, object]] = [
         ("state", snapshot.state),
         ("sku", snapshot.sku),
@@ -80,6 +94,7 @@ def _print_snapshot(snapshot: JobSnapshot) -> None:
         ("error", f"{snapshot.error.code}: {snapshot.error.message}" if snapshot.error else None),
         *((f"image {output.index}", output.uri) for output in snapshot.outputs),
         *((f"missing {lost.index}", f"{lost.code}: {lost.message}") for lost in snapshot.missing),
+        *webhooks,
     ]
     print_table(rows, (snapshot.id, ""))
 
@@ -95,7 +110,7 @@ def explain(job_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"job": snapshot_document(snapshot), "timeline": [_entry(event) for event in events]})
         return
-    _print_snapshot(snapshot)
+    _print_snapshot(snapshot, _webhooks(job_id))
     click.echo()
     for event in events:
         click.echo(_line(event))
@@ -158,9 +173,13 @@ def resolve(job_id: str, result_key: str | None, *, resubmit: bool, spend: bool,
 @click.option("--catalogue", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--base-url", required=True, help="Where the provider finds the catalogue's files.")
 @click.option("--limit", type=click.IntRange(1), help="Only so many of its entries.")
+@click.option("--key-prefix", default="catalogue", show_default=True, help="Begins every idempotency key.")
 @as_json
-def enqueue(catalogue: Path, base_url: str, limit: int | None, *, as_json: bool) -> None:
-    """Order every entry of a catalogue: a folder with photos, masks and a catalogue.json."""
+def enqueue(catalogue: Path, base_url: str, limit: int | None, *, key_prefix: str, as_json: bool) -> None:
+    """Order every entry of a catalogue: a folder with photos, masks and a catalogue.json.
+
+    The same entry is ordered once, however often this is called; another --key-prefix orders it anew.
+    """
     jobs = [
         enqueue_job(
             image=f"{base_url.rstrip('/')}/{entry['image']}",
@@ -169,6 +188,7 @@ def enqueue(catalogue: Path, base_url: str, limit: int | None, *, as_json: bool)
             num_output=entry.get("num_output"),
             seed=entry.get("seed"),
             sku=entry.get("sku"),
+            idempotency_key=f"{key_prefix}:{_digest(entry, base_url)}",
         )
         for entry in read_catalogue(catalogue)[:limit]
     ]
@@ -177,6 +197,10 @@ def enqueue(catalogue: Path, base_url: str, limit: int | None, *, as_json: bool)
     else:
         for job in jobs:
             click.echo(job.id)
+
+
+def _digest(entry: dict[str, Any], base_url: str) -> str:
+    return hashlib.sha256(json.dumps([base_url, entry], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def read_catalogue(directory: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import click
 from sceneshift.errors import ConfigurationError, WebhookVerificationError
 from sceneshift.settings import current_settings
 from sceneshift.webhooks import Event, verify
+from sceneshift.webhooks.signing import secret_key
 
 BODY_MAX_BYTES = 1_000_000
 
@@ -31,10 +32,17 @@ def listen(host: str, port: int, *, as_json: bool) -> None:
     if not secrets:
         raise ConfigurationError("SCENESHIFT_WEBHOOK_SECRET is not set: nothing could be verified")
 
+    for secret in secrets:
+        secret_key(secret)
+
     def show(event: Event | None, error: WebhookVerificationError | None) -> None:
         click.echo(json.dumps(_document(event, error)) if as_json else _line(event, error))
 
-    with webhook_server(host, port, secrets, show) as server:
+    try:
+        opened = webhook_server(host, port, secrets, show)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    with opened as server:
         click.echo(f"listening on http://{host}:{server.server_port}/", err=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:

@@ -10,6 +10,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from sceneshift.identifiers import step_number
 from sceneshift.jobs import events
 from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
 from sceneshift.provider.protocol import (
@@ -222,8 +223,8 @@ def poll_pause_seconds(polls: int, policy: Policy) -> float:
 
 
 def submit_backoff_seconds(job: JobRecord) -> float:
-    """The pause before a job is submitted again, doubling with its attempts."""
-    exponent = min(max(job.submits - 1, 0), 10)
+    """The pause before a job is submitted again, doubling with the steps that it was put off."""
+    exponent = min(step_number(job.step) - 1, 10)
     return spread(job, min(SUBMIT_RETRY_MAX_SECONDS, SUBMIT_RETRY_FIRST_SECONDS * 2.0**exponent))
 
 

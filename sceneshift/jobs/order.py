@@ -33,6 +33,8 @@ IDEMPOTENCY_KEY_MAX_CHARACTERS = 255
 METADATA_MAX_ENTRIES = 16
 METADATA_KEY_MAX_CHARACTERS = 40
 METADATA_VALUE_MAX_CHARACTERS = 512
+METADATA_MAX_BYTES = METADATA_MAX_ENTRIES * (METADATA_KEY_MAX_CHARACTERS + METADATA_VALUE_MAX_CHARACTERS)
+"""Keys and values together, in UTF-8: they come back in webhooks, which must stay under 20 kB."""
 DEADLINE_MAX_SECONDS = 30 * 86_400.0
 PRINTABLE_INTEGER_BITS = 64
 
@@ -170,14 +172,19 @@ def _own_host(url: str) -> Collection[str]:
         return ()
 
 
+NEEDED_URLS = {
+    "image": "an absolute http or https URL, or s3://bucket/key, is needed",
+    "mask": "an absolute http or https URL, or s3://bucket/key, is needed",
+    "webhook_url": "an absolute http or https URL of a public host, or of one in SCENESHIFT_ALLOW_HOSTS, is needed",
+}
+
+
 def _check(param: str, url: str, allow_hosts: Collection[str]) -> str:
     # The URL may carry a signature, so the text names the rule that it breaks and not the URL.
     try:
         check_url(url, allow_hosts=allow_hosts)
     except FetchBlockedError as error:
-        raise InvalidRequestError(
-            f"{param}: an absolute http or https URL is needed ({error.reason})", param=param
-        ) from None
+        raise InvalidRequestError(f"{param}: {NEEDED_URLS[param]} ({error.reason})", param=param) from None
     return url
 
 
@@ -230,6 +237,8 @@ def _metadata(value: object) -> Mapping[str, str]:
             raise _refuse("metadata", key, f"keys have 1 to {METADATA_KEY_MAX_CHARACTERS} characters")
         if len(_text("metadata", entry)) > METADATA_VALUE_MAX_CHARACTERS:
             raise _refuse("metadata", key, f"its value has more than {METADATA_VALUE_MAX_CHARACTERS} characters")
+    if sum(len(key.encode()) + len(entry.encode()) for key, entry in value.items()) > METADATA_MAX_BYTES:
+        raise InvalidRequestError(f"metadata: more than {METADATA_MAX_BYTES} bytes in all", param="metadata")
     return dict(value)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from sceneshift.jobs.order import JobOrder
@@ -39,8 +39,23 @@ class JobFault:
         return cls(code=code, message=message, request_id=request_id)
 
 
+class _Document:
+    """A value whose fields stand in records, manifests, webhooks and reports as they are."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` described; fields of a later version are ignored."""
+        return cls(**{name: document[name] for name in cls.__slots__})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputImage:
+class OutputImage(_Document):
     """One stored image. `uri` is `s3://bucket/key` or `file:///path`; links that expire come with the webhook."""
 
     index: int
@@ -52,32 +67,14 @@ class OutputImage:
     height: int
     size_bytes: int
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as they stand in records, manifests and reports."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """What `to_json` described; fields of a later version are ignored."""
-        return cls(**{name: document[name] for name in cls.__slots__})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MissingOutput:
+class MissingOutput(_Document):
     """One image that was ordered and cannot be had, and why."""
 
     index: int
     code: str
     message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as they stand in records, manifests and webhooks."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """What `to_json` described; fields of a later version are ignored."""
-        return cls(**{name: document[name] for name in cls.__slots__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,7 +191,8 @@ def _accepted(job: JobRecord, event: events.SubmissionAccepted, now: float) -> C
     )
     if job.cancel == "discard":
         return _finish(job, JobState.CANCELLED, now, record=accepted)
-    after = accepted.evolve(state=JobState.RENDERING, **_next_step(job, "poll", 1))
+    number = _unused_number(job) if job.polls else 1
+    after = accepted.evolve(state=JobState.RENDERING, **_next_step(job, "poll", number))
     return _Draft(job, now).change(after, due_at=now + event.first_poll_in_seconds, event="accepted", epoch=job.epoch)
 
 
@@ -261,7 +262,7 @@ def _results_ready(job: JobRecord, event: events.ResultsReady, now: float) -> Ch
         strikes=0,
         urls=event.urls,
         rendered_at=now,
-        **_next_step(job, "finalize", 1),
+        **_next_step(job, "finalize", 1 if job.rendered_at is None else _unused_number(job)),
     )
     return _Draft(job, now).change(after, due_at=now, publish=True, event="rendered", images=len(event.urls))
 
@@ -355,7 +356,7 @@ def _cancel(job: JobRecord, event: events.CancelRequested, now: float) -> Change
     if job.state is JobState.RENDERING and not event.keep_result:
         return _finish(job, JobState.CANCELLED, now)
     if job.state is JobState.NEEDS_ATTENTION and _has_nothing_to_wait_for(job, event):
-        return _finish(job, JobState.CANCELLED, now)
+        return _finish(job, JobState.CANCELLED, now, record=job.evolve(outputs=()))
     # A request may be on its way, the result is wanted, or images must be removed: the step that is due sees to it.
     wish = "keep" if event.keep_result else "discard"
     change = _Draft(job, now).change(
@@ -414,6 +415,7 @@ def _resolve_by_resubmitting(job: JobRecord, event: events.Resolved, now: float)
         earlier_charge=job.earlier_charge.or_more(job.charge),
         nonce="",
         result_key="",
+        strikes=0,
         error=None,
         blocked_by="",
         **_next_step(job, "submit", _unused_number(job)),

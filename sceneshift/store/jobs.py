@@ -201,13 +201,13 @@ def _still_concerns(event: Event, seen: JobRecord, current: JobRecord) -> bool:
     """Whether an event that was decided on one record may be put to a later one."""
     if isinstance(event, CancelRequested):
         return True
-    if isinstance(event, SubmissionAccepted | SubmissionDelayed | JobRefused) and seen.nonce:
+    if isinstance(event, SubmissionAccepted | SubmissionDelayed | JobRefused) and seen.state is JobState.SUBMITTING:
         # The answer to this very submission counts even after its worker was given up for dead.
         return current.nonce == seen.nonce
     if isinstance(event, ImagesStored) and current.cancel == "discard" != seen.cancel:
         # The step must run again, to remove what it has stored.
         return False
-    return current.step == seen.step
+    return (current.state, current.step) == (seen.state, seen.step)
 
 
 def _timeline_entry(at: float, state: JobState, event: str, about: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sceneshift.jobs.events import ResolveAction
 from sceneshift.jobs.order import check_order
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
+from sceneshift.settings import Settings
 from workers.demo.progress import Counts, Display, display
 from workers.demo.report import problems, write_report
 from workers.demo.stack import CATALOGUE, Stack, running_stack
@@ -38,7 +40,14 @@ PATIENCE_PER_JOB_SECONDS = 1.0
     type=click.IntRange(0, 50),
     help="SIGKILL so many workers on the way.",
 )
-@click.option("--out", "directory", default=Path("demo-out"), show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    "directory",
+    default=Path("demo-out"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where to leave the gallery and the report.",
+)
 @click.option("--seed", default=1, show_default=True, type=int, help="For the simulated provider.")
 @click.option("--flower-port", default=0, type=click.IntRange(0, 65_535), help="Flower's port. [default: a free one]")
 @click.option("--no-flower", is_flag=True, help="Run without Flower.")
@@ -59,6 +68,8 @@ def command(
     Everything runs on this machine: an embedded Redis-protocol server, a simulated provider, workers, Flower and a
     webhook receiver. Nothing is charged and nothing leaves the machine. At the end, all of it is stopped.
     """
+    Settings.from_env()
+    _check_port(flower_port)
     directory = directory.resolve()
     entries = read_catalogue(CATALOGUE)
     orders = [entries[number % len(entries)] for number in range(job_count or len(entries))]
@@ -67,11 +78,13 @@ def command(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     with display(len(orders)) as show:
-        show.say("starting: Redis-protocol server, simulated provider, webhook receiver, workers, Flower")
+        show.say("starting the parts: server, simulated provider, webhook receiver, workers, Flower")
         port = None if no_flower else flower_port
         with running_stack(directory, workers=workers, flower_port=port, seed=seed) as stack:
             if stack.flower_url:
-                show.say(f"Flower: {stack.flower_url}/tasks  (search: kwargs:job_id=JOB)")
+                show.say(
+                    f"Flower: {stack.flower_url}/tasks  (search: kwargs:job_id=JOB; --stay keeps it running at the end)"
+                )
             run = Run(stack, orders, kill_workers=kill_workers, show=show, stays=stay)
             report = run.to_the_end()
             show.say(_summary(report, directory))
@@ -84,6 +97,8 @@ def command(
 
 def _prepare(directory: Path) -> None:
     """The directory is empty but for what an earlier demonstration left, which is removed."""
+    if directory.exists() and not directory.is_dir():
+        raise click.UsageError(f"{directory} is a file: name a directory with --out")
     if directory.exists() and any(directory.iterdir()):
         if not (directory / MARK).is_file():
             raise click.UsageError(f"{directory} holds other files than a demonstration's: name another --out")
@@ -91,8 +106,21 @@ def _prepare(directory: Path) -> None:
             shutil.rmtree(directory / name, ignore_errors=True)
         for name in ("report.json", "index.html"):
             (directory / name).unlink(missing_ok=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / MARK).write_text("`sceneshift demo` owns this directory and empties it.\n", encoding="utf-8")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / MARK).write_text("A demonstration's results; the next one replaces them.\n", encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{directory} cannot be written ({error.strerror}): name another --out") from None
+
+
+def _check_port(port: int) -> None:
+    """The port is free, or any port will do."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise click.UsageError(f"--flower-port {port}: {error.strerror}") from None
 
 
 def _wait_for_interrupt() -> None:

@@ -1,0 +1,378 @@
+"""The command line: data on standard output, everything else on standard error, and exit codes that mean something."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+import sceneshift.client
+from sceneshift import JobState
+from sceneshift.cli import COMMANDS, cli, exit_code_of, main
+from sceneshift.client import Client
+from sceneshift.errors import (
+    ConfigurationError,
+    EnqueueError,
+    IdempotencyConflictError,
+    InvalidRequestError,
+    JobFailedError,
+    JobNotFoundError,
+    JobTimeoutError,
+    SceneshiftError,
+    StoreUnavailableError,
+)
+from sceneshift.jobs.record import JobRecord
+from sceneshift.settings import Settings, current_settings
+from sceneshift.store.opening import Store
+from tests.factories import NOW, a_job, an_output
+from tests.unit.jobs.situations import FAULT, LATE_KEY, NONCE, SITUATIONS
+from tests.unit.store.inspection import everything, place
+from tests.unit.workers.recording_publisher import RecordingPublisher
+from workers.embedded.processes import free_port
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def publisher() -> RecordingPublisher:
+    """A broker that takes everything."""
+    return RecordingPublisher()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line; returns its exit code, standard output and standard error."""
+
+    def run_command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sceneshift", *arguments])
+        code = main()
+        return (code, *capsys.readouterr())
+
+    return run_command
+
+
+@pytest.fixture
+def jobs(
+    store: Store, settings: Settings, publisher: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[JobRecord], JobRecord]:
+    """Places jobs in the store that the commands use."""
+    monkeypatch.setattr(sceneshift.client, "_client", Client(settings, store=store, publisher=publisher))
+    return lambda record: place(store, record)
+
+
+Place = Callable[[JobRecord], JobRecord]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidRequestError("x"), 2),
+        (ConfigurationError("x"), 2),
+        (EnqueueError("x"), 5),
+        (StoreUnavailableError("x"), 5),
+        (JobTimeoutError("x"), 6),
+        (JobFailedError("x"), 1),
+        (JobNotFoundError("x"), 1),
+        (IdempotencyConflictError("x"), 1),
+    ],
+)
+def test_exit_codes_are_those_of_the_documentation(error: SceneshiftError, code: int) -> None:
+    """A script can tell its own mistake, an unreachable service, a time-out and a failure apart."""
+    assert exit_code_of(error) == code
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("jobs", "--help"), ("--version",)])
+def test_help_is_data(run: Run, arguments: tuple[str, ...]) -> None:
+    """What was asked for goes to standard output, with exit code 0."""
+    code, out, error = run(*arguments)
+    assert (code, error) == (0, "")
+    assert "sceneshift" in out.lower()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("jobs", "nonsense"), ("jobs", "get"), ("jobs", "list", "--state", "asleep")]
+)
+def test_wrong_usage_is_two_and_says_so_on_standard_error(run: Run, arguments: tuple[str, ...]) -> None:
+    """Nothing is on standard output that a program might take for data."""
+    code, out, error = run(*arguments)
+    assert (code, out) == (2, "")
+    assert error
+
+
+def test_every_command_can_be_loaded() -> None:
+    """The list names modules that exist and have their command."""
+    context = cli.make_context("sceneshift", ["--help"], resilient_parsing=True)
+    commands = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    assert set(commands) == set(COMMANDS)
+    assert all(command is not None and command.name == name for name, command in commands.items())
+
+
+@pytest.mark.parametrize("arguments", [("worker",), ("worker", "--concurrency", "4"), ("demo", "x")])
+def test_a_service_command_from_a_bare_wheel_says_where_it_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Without the checkout the command is named, not found by accident elsewhere, and exits as wrong usage."""
+    find_spec = importlib.util.find_spec
+
+    def without_service(name: str, package: str | None = None) -> Any:
+        return None if name in {"workers", "tasks", "storage"} else find_spec(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_service)
+    code, out, error = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "from a checkout of the project or from its container image" in error
+    listed = run("--help")
+    assert listed[0] == 0
+    assert arguments[0] in listed[1]
+
+
+def test_a_job_is_shown_for_people_and_programs(run: Run, jobs: Place) -> None:
+    """The same facts as a table and as one JSON document."""
+    job = jobs(SITUATIONS["succeeded"].evolve(outputs=(an_output(0),)))
+    code, out, error = run("jobs", "get", job.id, "--json")
+    assert (code, error) == (0, "")
+    document = json.loads(out)
+    assert (document["id"], document["state"], document["charge"]) == (job.id, "succeeded", "charged")
+    assert document["outputs"][0]["uri"] == an_output(0).uri
+    code, out, error = run("jobs", "get", job.id)
+    assert (code, error) == (0, "")
+    assert job.id in out
+    assert an_output(0).uri in out
+
+
+@pytest.mark.parametrize("command", ["get", "explain", "watch", "cancel"])
+def test_a_job_that_is_not_there_is_an_error(run: Run, jobs: Place, command: str) -> None:
+    """One sentence on standard error, nothing on standard output, exit code 1."""
+    jobs(a_job())
+    code, out, error = run("jobs", command, "job_NONSENSE", "--json")
+    assert (code, out) == (1, "")
+    assert error.startswith("error: no job ")
+    assert error.count("\n") == 1
+
+
+ID = a_job().id
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list",),
+        ("list", "--json"),
+        ("get", ID),
+        ("explain", ID),
+        ("watch", ID),
+        ("cancel", ID),
+        ("resolve", ID, "--fail"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_store_that_is_away_is_five(run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+    """The error is told without the password, and without a traceback."""
+    settings = Settings(redis_url=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
+    monkeypatch.setattr(sceneshift.client, "_client", Client(settings, publisher=RecordingPublisher()))
+    code, out, error = run("jobs", *command)
+    assert (code, out) == (5, "")
+    assert "the job store did not answer" in error
+    assert "hunter2" not in error
+
+
+@pytest.mark.parametrize(
+    ("part", "method", "command"),
+    [
+        ("jobs", "ids", ("list",)),
+        ("jobs", "load", ("list",)),
+        ("jobs", "counts", ("list",)),
+        ("timeline", "read", ("explain", "ID")),
+        ("jobs", "transition", ("cancel", "ID")),
+        ("jobs", "transition", ("resolve", "ID", "--fail")),
+    ],
+)
+def test_a_store_that_goes_away_in_the_middle_is_five(
+    run: Run, jobs: Place, store: Store, monkeypatch: pytest.MonkeyPatch, *, part: str, method: str,
+    command: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Whichever question is not answered, the error is one sentence and no traceback."""
+    job = jobs(SITUATIONS["held, answer lost"])
+
+    def away(*_arguments: object, **_options: object) -> None:
+        raise RedisConnectionError("Error 111 connecting to redis://:hunter2@h:6379")
+
+    monkeypatch.setattr(getattr(store, part), method, away)
+    code, _out, error = run("jobs", *(job.id if word == "ID" else word for word in command))
+    assert code == 5
+    assert error.startswith("error: ")
+    assert "the job store did not answer" in error
+    assert error.count("\n") == 1
+    assert "hunter2" not in error
+
+
+def test_a_wrong_environment_is_two(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt variable is told before anything is tried."""
+    monkeypatch.setattr(sceneshift.client, "_client", None)
+    monkeypatch.setenv("SCENESHIFT_REDIS_ULR", "redis://h/0")
+    current_settings.cache_clear()
+    try:
+        code, out, error = run("jobs", "list")
+    finally:
+        current_settings.cache_clear()
+    assert (code, out) == (2, "")
+    assert "SCENESHIFT_REDIS_URL" in error
+
+
+def test_jobs_are_listed_by_state(run: Run, jobs: Place) -> None:
+    """All of them, or those of one state; an empty list is a list."""
+    held = jobs(SITUATIONS["held, answer lost"])
+    rendering = jobs(SITUATIONS["rendering"])
+    code, out, error = run("jobs", "list", "--json")
+    assert (code, error) == (0, "")
+    listed = json.loads(out)
+    assert {each["id"] for each in listed} == {held.id, rendering.id}
+    only = json.loads(run("jobs", "list", "--json", "--state", "needs_attention")[1])
+    assert [each["id"] for each in only] == [held.id]
+    assert json.loads(run("jobs", "list", "--json", "--state", "queued")[1]) == []
+    code, out, error = run("jobs", "list")
+    assert code == 0
+    assert "operator" in out
+    assert error == "1 needs_attention, 1 rendering\n"
+
+
+@pytest.mark.usefixtures("jobs")
+def test_an_empty_store_has_no_jobs(run: Run) -> None:
+    """The table has its headings only, and the count says so beside it."""
+    code, out, error = run("jobs", "list")
+    assert (code, error) == (0, "no jobs\n")
+    assert out.startswith("JOB ")
+    assert out.count("\n") == 1
+
+
+def test_an_explanation_has_the_timeline(run: Run, jobs: Place) -> None:
+    """What happened so far with its details, and what the job waits for, for people and programs."""
+    job = jobs(SITUATIONS["held, answer lost"])
+    assert run("jobs", "cancel", job.id)[0] == 0
+    document = json.loads(run("jobs", "explain", job.id, "--json")[1])
+    assert (document["job"]["blocked_by"], document["job"]["state"]) == ("operator", "needs_attention")
+    assert document["timeline"] == [
+        {"at": NOW, "state": "queued", "event": "enqueued", "lane": "interactive"},
+        {"at": NOW, "state": "needs_attention", "event": "cancel_requested", "result": "discard"},
+    ]
+    table = run("jobs", "explain", job.id)[1]
+    assert "operator" in table
+    assert table.endswith("2026-11-23 00:00:00  needs_attention  cancel_requested    result=discard\n")
+
+
+def test_who_decides_sees_what_the_provider_s_support_asks_for(run: Run, jobs: Place) -> None:
+    """Of a lost answer, the nonce and the provider's request id are in the table and in the document."""
+    job = jobs(SITUATIONS["held, answer lost"])
+    shown = {line[:18].strip(): line[18:].strip() for line in run("jobs", "get", job.id)[1].splitlines()}
+    assert (shown["nonce"], shown["provider request"]) == (NONCE, "REQ-1")
+    document = json.loads(run("jobs", "get", job.id, "--json")[1])
+    assert (document["nonce"], document["error"]["request_id"]) == (NONCE, "REQ-1")
+
+
+def test_watching_ends_with_the_job_or_with_patience(run: Run, jobs: Place, store: Store) -> None:
+    """A finished job's timeline is told as one JSON document per line; a time-out is 6 and leaves the job alone."""
+    job = jobs(SITUATIONS["rendering"])
+    before = everything(store.client)
+    code, out, error = run("jobs", "watch", job.id, "--timeout", "0.02", "--json")
+    assert code == 6
+    assert [json.loads(line)["state"] for line in out.splitlines()] == ["queued"]
+    assert "was not cancelled" in error
+    assert everything(store.client) == before
+    assert run("jobs", "cancel", job.id)[0] == 0
+    code, out, _error = run("jobs", "watch", job.id, "--json")
+    assert code == 0
+    assert [json.loads(line)["state"] for line in out.splitlines()] == ["queued", "cancelled"]
+
+
+def test_cancelling_says_what_it_cost(run: Run, jobs: Place) -> None:
+    """The outcome is one word for people and a document for programs."""
+    job = jobs(SITUATIONS["rendering"])
+    code, out, error = run("jobs", "cancel", job.id, "--keep-result", "--json")
+    assert (code, error) == (0, "")
+    assert json.loads(out) == {"job_id": job.id, "outcome": "charged_kept"}
+    assert run("jobs", "cancel", jobs(a_job()).id)[:2] == (0, "free\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "state", "task"),
+    [
+        (("--attach", LATE_KEY), JobState.RENDERING, "sceneshift.poll"),
+        (("--resubmit", "--spend"), JobState.QUEUED, "sceneshift.submit"),
+        (("--fail",), JobState.FAILED, "sceneshift.notify"),
+    ],
+)
+def test_a_person_decides_about_a_held_job(
+    run: Run, jobs: Place, publisher: RecordingPublisher, *, option: tuple[str, ...], state: JobState, task: str
+) -> None:
+    """The job moves as decided and its next step is on its way; deciding twice is refused."""
+    job = jobs(SITUATIONS["held, answer lost"])
+    code, out, error = run("jobs", "resolve", job.id, *option, "--json")
+    assert (code, error) == (0, "")
+    assert json.loads(out)["state"] == state
+    assert [message.task for message in publisher.messages] == [task]
+    code, out, error = run("jobs", "resolve", job.id, "--fail", "--json")
+    assert (code, out) == (2, "")
+    assert "there is nothing to fail" in error
+
+
+@pytest.mark.parametrize("options", [(), ("--fail", "--resubmit"), ("--attach", "K", "--fail"), ("--attach", "")])
+def test_a_decision_is_exactly_one(run: Run, jobs: Place, store: Store, options: tuple[str, ...]) -> None:
+    """Anything else is wrong usage and changes nothing."""
+    job = jobs(SITUATIONS["held, answer lost"])
+    before = everything(store.client)
+    assert run("jobs", "resolve", job.id, *options)[0] == 2
+    assert everything(store.client) == before
+
+
+def test_submitting_again_needs_a_word_about_the_money(
+    run: Run, jobs: Place, store: Store, publisher: RecordingPublisher
+) -> None:
+    """`--resubmit` alone is wrong usage, says why, and neither stores nor publishes anything."""
+    job = jobs(SITUATIONS["held, answer lost"])
+    before = everything(store.client)
+    code, out, error = run("jobs", "resolve", job.id, "--resubmit")
+    assert (code, out) == (2, "")
+    assert "--spend" in error
+    assert everything(store.client) == before
+    assert publisher.messages == []
+
+
+def test_a_failed_job_shows_its_reason(run: Run, jobs: Place) -> None:
+    """Code and words of the fault are in the table and in the document."""
+    job = jobs(SITUATIONS["failed"].evolve(error=FAULT))
+    assert f"{FAULT.code}: {FAULT.message}" in run("jobs", "get", job.id)[1]
+    assert json.loads(run("jobs", "get", job.id, "--json")[1])["error"]["code"] == FAULT.code
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_catalogue_is_ordered_entry_by_entry(run: Run, tmp_path: Path, store: Store) -> None:
+    """Each entry is a job with its own photo, mask and prompt, up to the limit."""
+    entries = [
+        {"image": f"{n}.jpg", "mask": f"{n}.png", "positive_prompt": f"prompt {n}", "sku": f"S{n}"} for n in range(3)
+    ]
+    (tmp_path / "catalogue.json").write_text(json.dumps(entries), encoding="utf-8")
+    arguments = ("jobs", "enqueue", "--catalogue", str(tmp_path), "--base-url", "https://shop.example/c/")
+    code, out, error = run(*arguments, "--limit", "2", "--json")
+    assert (code, error) == (0, "")
+    stored = [store.jobs.load(each["id"]) for each in json.loads(out)]
+    assert [(job.order.image, job.sku) for job in stored if job] == [
+        ("https://shop.example/c/0.jpg", "S0"),
+        ("https://shop.example/c/1.jpg", "S1"),
+    ]
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", "[1]", '[{"image": "a"}]'])
+@pytest.mark.usefixtures("jobs")
+def test_a_catalogue_that_is_none_is_refused(run: Run, tmp_path: Path, content: str | None) -> None:
+    """Wrong usage, told with the file's path."""
+    if content is not None:
+        (tmp_path / "catalogue.json").write_text(content, encoding="utf-8")
+    code, out, error = run("jobs", "enqueue", "--catalogue", str(tmp_path), "--base-url", "https://shop.example")
+    assert (code, out) == (2, "")
+    assert str(tmp_path) in error

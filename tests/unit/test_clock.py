@@ -1,0 +1,66 @@
+"""Time comes from one clock, whatever the machines think."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from redis import Redis
+
+from sceneshift.clock import ManualClock, RedisClock, SystemClock
+
+
+class FakeServer:
+    """The one command that the clock asks for."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.asked = 0
+
+    def time(self) -> tuple[int, int]:
+        self.asked += 1
+        return int(self.seconds), int(self.seconds % 1 * 1e6)
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    """This machine's monotonic clock, moved by the test."""
+    clock = ManualClock(1000.0)
+    monkeypatch.setattr(time, "monotonic", clock.now)
+    return clock
+
+
+def test_workers_agree_with_the_server(monotonic: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's time counts, to the microsecond, however wrong this machine's is."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    server = FakeServer(1_795_392_000.25)
+    clock = RedisClock(server)  # type: ignore[arg-type]  # only `time` is asked for
+    assert clock.now() == pytest.approx(1_795_392_000.25, abs=1e-5)
+    monotonic.advance(1.5)
+    assert clock.now() == pytest.approx(1_795_392_001.75, abs=1e-5)
+
+
+def test_the_server_is_asked_now_and_then(monotonic: ManualClock) -> None:
+    """Between readings nothing is sent, and drift is mended at the next one."""
+    server = FakeServer(5000.0)
+    clock = RedisClock(server)  # type: ignore[arg-type]  # only `time` is asked for
+    for _ in range(31):
+        clock.now()
+        monotonic.advance(1.0)
+    assert server.asked == 1
+    server.seconds = 6000.0
+    assert clock.now() == pytest.approx(6000.0)
+    assert server.asked == 2
+
+
+def test_a_real_server_s_time_is_about_ours(redis_client: Redis) -> None:
+    """On one machine the two clocks are the same."""
+    assert RedisClock(redis_client).now() == pytest.approx(SystemClock().now(), abs=2.0)
+
+
+def test_a_manual_clock_stands_until_it_is_moved() -> None:
+    """For tests and simulations."""
+    clock = ManualClock(5.0)
+    assert (clock.now(), clock.now()) == (5.0, 5.0)
+    clock.advance(0.5)
+    assert clock.now() == 5.5
