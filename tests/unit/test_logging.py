@@ -106,7 +106,7 @@ def test_an_event_of_a_task_has_the_task_s_id(lines: Lines) -> None:
     """So that the lines of one step can be found from Flower; outside of a task there is none."""
     app = Celery("logging", set_as_current=False)
 
-    @app.task(name="logging.say")
+    @app.task(name="logging.say", shared=False)
     def say() -> None:
         log.info("inside")
 
@@ -121,7 +121,7 @@ def test_a_task_s_own_id_field_is_kept(lines: Lines) -> None:
     """An event may be about another task than the one that it happens in."""
     app = Celery("logging", set_as_current=False)
 
-    @app.task(name="logging.say")
+    @app.task(name="logging.say", shared=False)
     def say() -> None:
         log.info("about another", extra={"task_id": "job_2:poll-001"})
 
