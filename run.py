@@ -129,7 +129,7 @@ def demo(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     ensure("dev")
     os.chdir(ROOT)
-    return become(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow and not browser"]))
+    return become(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow"]))
 
 
 @command("check", "format, lint and types, as the continuous integration asks")

@@ -231,7 +231,7 @@ class Run:
     def _kill_when_it_is_time(self, counts: Counts) -> None:
         progress = (counts.submitted + counts.rendered + counts.stored) / 3
         if self._killed < len(self._kill_at) and progress >= self._kill_at[self._killed]:
-            process_id = self._stack.kill_worker(self._killed)
+            process_id = self._stack.kill_worker()
             self._killed += 1
             self._show.say(f"killed a worker with SIGKILL (process {process_id}); another one is starting")
 

@@ -74,9 +74,9 @@ class Stack:
             )
         )
 
-    def kill_worker(self, position: int) -> int:
-        """A worker was killed with SIGKILL and another started in its place, as a supervisor does; its process id."""
-        victim = self.workers.pop(position % len(self.workers))
+    def kill_worker(self) -> int:
+        """The oldest worker was killed with SIGKILL and another started, as a supervisor does; its process id."""
+        victim = self.workers.pop(0)
         kill(victim)
         self.start_worker()
         return victim.pid
