@@ -37,7 +37,8 @@ def demo(directory: Path, *arguments: str) -> tuple[int, str]:
     """The command, run to its end: exit code and standard error. Nothing of its session is left."""
     process = start_demo(directory, *arguments)
     _, errors = process.communicate(timeout=240)
-    assert processes_of_session(process.pid) == []
+    gone = wait_until(lambda: processes_of_session(process.pid) == [], timeout_seconds=5)
+    assert gone, f"processes are left: {processes_of_session(process.pid)}"
     return process.returncode, errors
 
 
