@@ -47,7 +47,8 @@ def test_waiting_jobs_add_little_to_a_worker(tmp_path: Path) -> None:
     per_job = (redis_waiting - redis_before) / JOBS
     print(  # noqa: T201  # the figure is what a benchmark is for
         f"\n{JOBS} waiting jobs: worker {before / 1e6:.1f} MB before, +{(waiting - before) / 1e6:.1f} MB waiting, "
-        f"+{(polling - before) / 1e6:.1f} MB after {polled} polls; {per_job:.0f} bytes of Redis per job"
+        f"+{(polling - before) / 1e6:.1f} MB after {polled} poll messages; "
+        f"{per_job:.0f} bytes of Redis per job"
     )
     assert waiting - before < ALLOWED_BYTES
     assert polling - before < ALLOWED_BYTES
