@@ -19,9 +19,14 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / "python"
-LOCKS = {kind: ROOT / f"requirements/{kind}.txt" for kind in ("service", "demo", "dev")}
-SUPERSETS = {"demo": ("demo", "dev"), "dev": ("dev",)}
-EXTRAS = {"service": ("checkout", "flower", "service", "simulator"), "demo": ("demo",), "dev": ("dev",)}
+LOCKS = {kind: ROOT / f"requirements/{kind}.txt" for kind in ("service", "demo", "dev", "browser")}
+SUPERSETS = {"demo": ("demo", "dev", "browser"), "dev": ("dev", "browser"), "browser": ("browser",)}
+EXTRAS = {
+    "service": ("checkout", "flower", "service", "simulator"),
+    "demo": ("demo",),
+    "dev": ("dev",),
+    "browser": ("browser",),
+}
 """What each lock holds; the container image is made from `service`."""
 PACKAGES = ["sceneshift", "storage", "tasks", "workers", "ops", "tests", "examples", "run.py"]
 
@@ -129,7 +134,18 @@ def demo(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     ensure("dev")
     os.chdir(ROOT)
-    return become(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow"]))
+    return become(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow and not browser"]))
+
+
+@command("browser", "the tests of the simulator's page in a Chromium; further arguments go to pytest")
+def browser(arguments: list[str]) -> int:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if not any(map(shutil.which, names)):
+        sys.exit(
+            f"run.py: a Chromium is missing: none of {', '.join(names)} is on PATH (Debian: apt-get install chromium)"
+        )
+    ensure("browser")
+    return run(PYTHON, "-m", "pytest", "tests/browser", "-m", "browser", *arguments)
 
 
 @command("check", "format, lint and types, as the continuous integration asks")

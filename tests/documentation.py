@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from sceneshift.settings import PREFIX, Settings
+from tests.unit.simulator.scenario_tables import PAGE, with_tables
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
@@ -41,6 +42,8 @@ def _default(value: object) -> str:
         return "-"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if isinstance(value, float) and value == int(value):
         value = int(value)
     return f"`{value}`"
@@ -48,3 +51,4 @@ def _default(value: object) -> str:
 
 if __name__ == "__main__":
     (REFERENCE / "settings.md").write_text(settings_page(), encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A provider to develop and test against: an HTTP server that answers as the provider's document says.
+"""A provider to develop and test against: it answers as the provider's document says, over HTTP or in one process.
 
 It is written against that document and shares no code with the client, so that a misreading on one side shows as a
 disagreement. The names below are loaded when they are first used: a shop's process never imports a web server.
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from sceneshift.simulator.app import create_app
     from sceneshift.simulator.config import SimulatorConfig
     from sceneshift.simulator.server import RunningSimulator, running_simulator
+    from sceneshift.simulator.transport import SimulatorTransport
 
-__all__ = ["RunningSimulator", "SimulatorConfig", "create_app", "running_simulator"]
+__all__ = ["RunningSimulator", "SimulatorConfig", "SimulatorTransport", "create_app", "running_simulator"]
 
 _HOMES = {
     "RunningSimulator": "server",
     "SimulatorConfig": "config",
+    "SimulatorTransport": "transport",
     "create_app": "app",
     "running_simulator": "server",
 }

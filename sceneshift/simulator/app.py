@@ -2,86 +2,120 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
-from sceneshift.simulator.answers import Answer, Fault, failure, new_request_id, refused
+from sceneshift.simulator.answers import Answer, Fault, new_request_id
 from sceneshift.simulator.config import API_PREFIX, SimulatorConfig
-from sceneshift.simulator.gateway import BODY_MAX_BYTES, Credentials, GatewayRefusal
+from sceneshift.simulator.control import control_routes
+from sceneshift.simulator.gateway import BODY_MAX_BYTES, Credentials, Refusal
+from sceneshift.simulator.moving_clock import MovingClock
+from sceneshift.simulator.openapi import openapi_route
+from sceneshift.simulator.page import page_routes
 from sceneshift.simulator.results import ResultGallery
+from sceneshift.simulator.scenarios.downloads import ACCESS_DENIED, NO_SUCH_KEY
 from sceneshift.simulator.service import Call, SimulatedProvider
 from sceneshift.simulator.sources import Fetch, fetch_bytes
+from sceneshift.simulator.wire import WiredResponse
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 
-_ACCESS_DENIED: Final = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code></Error>'
-_NO_SUCH_KEY: Final = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchKey</Code></Error>'
+class SimulatorApp:
+    """One simulated provider as an ASGI application. `provider` is its memory, for those in the same process."""
+
+    def __init__(self, provider: SimulatedProvider) -> None:
+        self.provider = provider
+        self._gallery = ResultGallery()
+        self._starlette = Starlette(
+            routes=[
+                Route(f"{API_PREFIX}/submit", _Answering(self._submit), methods=["POST"]),
+                Route(f"{API_PREFIX}/query", _Answering(self._query), methods=["POST"]),
+                Route("/results/{key}/{index}.png", _Answering(self._result), methods=["GET"]),
+                *control_routes(provider),
+                *page_routes(provider, self._gallery),
+                openapi_route(provider.config),
+                *_catalogue_routes(provider.config.catalogue),
+            ],
+            exception_handlers={HTTPException: self._unrouted, Exception: self._broken},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._starlette(scope, receive, send)
+
+    async def _submit(self, request: Request) -> Answer:
+        return await self.provider.submit(await _read_call(request))
+
+    async def _query(self, request: Request) -> Answer:
+        return self.provider.query(await _read_call(request))
+
+    async def _result(self, request: Request) -> Answer:
+        given, key = request.query_params, request.path_params["key"]
+        opens = self.provider.address_opens(
+            request.url.path, expires=given.get("expires", ""), signature=given.get("signature", "")
+        )
+        # Only a sealed address has a number for certain.
+        order = self.provider.render_order(key, int(request.path_params["index"])) if opens else None
+        if order is not None:
+            due = Answer(http_status=200, content=await self._gallery.png(order), content_type="image/png")
+        elif opens:
+            due = Answer(http_status=404, content=NO_SUCH_KEY, content_type="application/xml")
+        else:
+            due = Answer(http_status=403, content=ACCESS_DENIED, content_type="application/xml")
+        return self.provider.download(key, due)
+
+    async def _unrouted(self, request: Request, error: Exception) -> Response:
+        """A wrong path or method is the gateway's business, except among files and pages."""
+        if isinstance(error, HTTPException) and not request.url.path.startswith("/api/"):
+            return Response(b"", error.status_code, error.headers)
+        form = Refusal.NOT_FOUND.form(self.provider.config.gateway)
+        return _as_response(self.provider.voice.refusal(form, request_id=new_request_id()))
+
+    async def _broken(self, _request: Request, _error: Exception) -> Response:
+        return _as_response(self.provider.voice.failure(Fault.INTERNAL_ERROR, request_id=new_request_id()))
 
 
 def create_app(
     config: SimulatorConfig | None = None, *, clock: Callable[[], float] = time.time, fetch: Fetch = fetch_bytes
-) -> Starlette:
+) -> SimulatorApp:
     """One simulated provider, with its own memory.
 
     Args:
         config: how it behaves.
         clock: unix seconds; every duration, expiry and window is measured on it.
         fetch: the bytes behind a picture's address; raises `FaultError` where there are none.
+
+    Raises:
+        ConfigurationError: a scenario's rule cannot be read.
     """
-    config = config or SimulatorConfig()
-    provider = SimulatedProvider(config, clock=clock, fetch=fetch)
-    gallery = ResultGallery()
+    return SimulatorApp(SimulatedProvider(config or SimulatorConfig(), clock=MovingClock(clock), fetch=fetch))
 
-    async def submit(request: Request) -> Response:
-        return _response(await provider.submit(await _read_call(request)))
 
-    async def query(request: Request) -> Response:
-        return _response(provider.query(await _read_call(request)))
+class _Answering:
+    """An endpoint whose answer goes onto the wire as its delivery says."""
 
-    async def ledger(_request: Request) -> Response:
-        return JSONResponse(provider.ledger.as_json())
+    def __init__(self, answer_to: Callable[[Request], Awaitable[Answer]]) -> None:
+        self._answer_to = answer_to
 
-    async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    routes: list[BaseRoute] = [
-        Route(f"{API_PREFIX}/submit", submit, methods=["POST"]),
-        Route(f"{API_PREFIX}/query", query, methods=["POST"]),
-        Route("/results/{key}/{index:int}.png", _result_endpoint(provider, gallery), methods=["GET"]),
-        Route("/ledger", ledger, methods=["GET"]),
-        Route("/healthz", healthz, methods=["GET"]),
-        *_catalogue_routes(config.catalogue),
-    ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _unrouted, Exception: _broken})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._answer_to(Request(scope, receive))
+        await WiredResponse(answer)(scope, receive, send)
 
 
 def _catalogue_routes(directory: Path | None) -> list[BaseRoute]:
     return [Mount("/catalogue", StaticFiles(directory=directory))] if directory else []
 
 
-def _result_endpoint(provider: SimulatedProvider, gallery: ResultGallery) -> Endpoint:
-    async def result(request: Request) -> Response:
-        given = request.query_params
-        if not provider.address_opens(
-            request.url.path, expires=given.get("expires", ""), signature=given.get("signature", "")
-        ):
-            return Response(_ACCESS_DENIED, 403, media_type="application/xml")
-        order = provider.render_order(request.path_params["key"], request.path_params["index"])
-        if order is None:
-            return Response(_NO_SUCH_KEY, 404, media_type="application/xml")
-        return Response(await gallery.png(order), media_type="image/png")
-
-    return result
+def _as_response(answer: Answer) -> Response:
+    headers = {"X-Ca-Request-Id": answer.request_id, **answer.headers}
+    return Response(answer.payload(), answer.http_status, headers, media_type=answer.content_type)
 
 
 async def _read_call(request: Request) -> Call:
@@ -103,24 +137,3 @@ async def _read_call(request: Request) -> Call:
         body=bytes(body),
         base_url=str(request.base_url).rstrip("/"),
     )
-
-
-def _response(answer: Answer) -> Response:
-    headers = {"X-Ca-Request-Id": answer.request_id}
-    if answer.gateway_code and answer.gateway_message:
-        headers |= {"X-Ca-Error-Code": answer.gateway_code, "X-Ca-Error-Message": answer.gateway_message}
-    if answer.body is None:
-        return Response(b"", answer.http_status, headers)
-    content = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(content, answer.http_status, headers, media_type="application/json")
-
-
-async def _unrouted(request: Request, error: Exception) -> Response:
-    """A wrong path or method is the gateway's business, except among static files."""
-    if request.url.path.startswith("/catalogue/") and isinstance(error, HTTPException):
-        return Response(b"", error.status_code)
-    return _response(refused(GatewayRefusal.NOT_FOUND, request_id=new_request_id()))
-
-
-async def _broken(_request: Request, _error: Exception) -> Response:
-    return _response(failure(Fault.INTERNAL_ERROR, request_id=new_request_id()))

@@ -1,18 +1,35 @@
-"""What can be chosen about a simulated provider, in one frozen value."""
+"""What can be chosen about a simulated provider, in one frozen value.
+
+Where the provider's document is damaged, the choice between its readings is made here: a client must work with all.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from sceneshift.errors import ConfigurationError
+from sceneshift.simulator.rendering.recipe import Quality
 
 MaskKeeps = Literal["white", "black"]
+Reading = Literal["A", "B"]
+Gateway = Literal["classic", "vpc"]
+NonceCheck = Literal["enforced", "ignored", "forgotten"]
+ThrottledBy = Literal["provider", "gateway"]
 
 API_PREFIX: Final = "/api/v1/bg-rep"
 """Where the two endpoints live; the part of the provider's URL that clients configure."""
+
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "mask_keeps": get_args(MaskKeeps),
+    "reading": get_args(Reading),
+    "gateway": get_args(Gateway),
+    "nonces": get_args(NonceCheck),
+    "throttled_by": get_args(ThrottledBy),
+    "quality": get_args(Quality),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +38,26 @@ class SimulatorConfig:
 
     Attributes:
         appcode: the one AppCode that the gateway accepts.
-        seed: makes durations, failures and drawn image seeds repeat in the order of submission. Keys and request ids
-            are always new, so that a restarted simulator never gives out a key twice.
+        seed: makes durations, failures, faults and drawn image seeds repeat in the order of the calls. Keys and request
+            ids are always new, so that a restarted simulator never gives out a key twice.
         median_seconds: how long half of all tasks with 50 steps and one image take at the most.
         failure_rate: the share of accepted tasks that end as FAILED, from 0 to 1.
         result_lifetime_seconds: how long a result URL works after the query that gave it.
         retention_seconds: how long a `result_key` is known after its submission.
         mask_keeps: the colour that marks the product in a mask; the provider's document does not say which.
         catalogue: a directory that is served under `/catalogue/`.
+        reading: which code goes with which message; in A, success itself is 23500000.
+        gateway: the generation that answers; only `vpc` sends `X-Ca-Error-Code`.
+        nonces: `enforced` takes each once in 15 minutes; `ignored` does not look at them; `forgotten` demands one and
+            has lost its memory of those that were used, so that a repeated submission is charged again.
+        credits: how many items may be accepted; None is without end.
+        submit_rate: submissions per second beyond which calls are throttled; None is without limit.
+        query_rate: the same for queries.
+        max_running: unfinished tasks beyond which submissions are throttled; None is without limit.
+        throttled_by: who says so. The provider's own answer has a body, the gateway's has headers only.
+        retry_after_seconds: what a throttled answer gives as `Retry-After`; None leaves the header out.
+        quality: `draft` draws plain scenes, three to seven times as fast, for load tests.
+        scenarios: rules such as `submit-accept-then-drop=0.02`; see `sceneshift.simulator.scenarios.rules`.
     """
 
     appcode: str = "simulator-appcode"
@@ -39,16 +68,34 @@ class SimulatorConfig:
     retention_seconds: float = 86_400.0
     mask_keeps: MaskKeeps = "white"
     catalogue: Path | None = None
+    reading: Reading = "B"
+    gateway: Gateway = "vpc"
+    nonces: NonceCheck = "enforced"
+    credits: int | None = None
+    submit_rate: float | None = None
+    query_rate: float | None = None
+    max_running: int | None = None
+    throttled_by: ThrottledBy = "provider"
+    retry_after_seconds: float | None = None
+    quality: Quality = "full"
+    scenarios: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.appcode or not self.appcode.isascii() or self.appcode != self.appcode.strip():
             raise ConfigurationError("appcode: give ASCII characters without surrounding spaces")
-        for name in ("median_seconds", "result_lifetime_seconds", "retention_seconds"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ConfigurationError(f"{name}: {getattr(self, name)} is not a number of seconds from 0 up")
-        if not 0 <= self.failure_rate <= 1:
-            raise ConfigurationError(f"failure_rate: {self.failure_rate} is not between 0 and 1")
-        if self.mask_keeps not in {"white", "black"}:
-            raise ConfigurationError(f"mask_keeps: {self.mask_keeps!r} is neither white nor black")
+        for name in ("median_seconds", "result_lifetime_seconds", "retention_seconds", "retry_after_seconds"):
+            self._check(name, lambda value: math.isfinite(value) and value >= 0, "a number of seconds from 0 up")
+        for name in ("submit_rate", "query_rate"):
+            self._check(name, lambda value: math.isfinite(value) and value > 0, "a number of calls per second above 0")
+        for name in ("credits", "max_running"):
+            self._check(name, lambda value: value >= 0, "a number from 0 up")
+        self._check("failure_rate", lambda value: 0 <= value <= 1, "between 0 and 1")
+        for name, choices in _CHOICES.items():
+            self._check(name, lambda value, choices=choices: value in choices, f"one of {', '.join(choices)}")
         if self.catalogue is not None and not self.catalogue.is_dir():
             raise ConfigurationError(f"catalogue: {self.catalogue} is not a directory")
+
+    def _check(self, name: str, is_legal: Any, what: str) -> None:
+        value = getattr(self, name)
+        if value is not None and not is_legal(value):
+            raise ConfigurationError(f"{name}: {value!r} is not {what}")

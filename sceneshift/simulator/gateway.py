@@ -1,4 +1,4 @@
-"""What stands before the provider: the API gateway's checks of AppCode, nonce and size.
+"""What stands before the provider: the API gateway's checks of AppCode, nonce, size and rate.
 
 A gateway answers for itself, with an empty body and `X-Ca-Error-…` headers; the provider never sees such a call.
 """
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from sceneshift.simulator.config import Gateway, SimulatorConfig
+from sceneshift.simulator.gateway_forms import FORMS, GatewayForm
+
 NONCE_WINDOW_SECONDS: Final = 900.0
 """A nonce may be used once within this time."""
 
@@ -19,27 +22,20 @@ BODY_MAX_BYTES: Final = 8 * 1024 * 1024
 _SCHEME: Final = "APPCODE "
 
 
-class GatewayRefusal(Enum):
-    """An answer of the gateway itself: HTTP status, its six-character code, its message."""
+class Refusal(Enum):
+    """Why the gateway does not pass a call on: its form on classic instances, and on newer ones."""
 
-    APPCODE_MISSING = (400, "A400MA", "Missing Authorization: an AppCode is required")
-    APPCODE_WRONG = (400, "A400AC", "Invalid AppCode `not exists`")
-    NONCE_MISSING = (400, "I400NC", "X-Ca-Nonce is required")
-    NONCE_USED = (403, "S403NU", "Nonce Used")
-    NOT_FOUND = (404, "I404NF", "Invalid Url")
-    BODY_TOO_LARGE = (413, "I413RL", "Request Body Too Large")
+    APPCODE_MISSING = ("classic-unauthorized", "vpc-a400ma")
+    APPCODE_WRONG = ("classic-invalid-appcode", "vpc-a400ac")
+    NONCE_MISSING = ("classic-nonce-missing", "vpc-i400nc")
+    NONCE_USED = ("classic-nonce-used", "vpc-s403nu")
+    NOT_FOUND = ("classic-invalid-url", "vpc-i404nf")
+    BODY_TOO_LARGE = ("classic-invalid-body", "vpc-i413rl")
+    THROTTLED = ("classic-throttled-by-app", "vpc-t429pa")
 
-    @property
-    def http_status(self) -> int:
-        return self.value[0]
-
-    @property
-    def code(self) -> str:
-        return self.value[1]
-
-    @property
-    def message(self) -> str:
-        return self.value[2]
+    def form(self, gateway: Gateway) -> GatewayForm:
+        classic, vpc = self.value
+        return FORMS[classic if gateway == "classic" else vpc]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,20 +62,36 @@ class NonceMemory:
         while (oldest := next(iter(self._used_at))) != nonce and now - self._used_at[oldest] >= NONCE_WINDOW_SECONDS:
             del self._used_at[oldest]
 
+    def forget(self) -> None:
+        """As after a restart of the gateway."""
+        self._used_at.clear()
 
-def refusal_of(
-    credentials: Credentials, *, appcode: str, nonces: NonceMemory, now: float, size_bytes: int
-) -> GatewayRefusal | None:
-    """Why the gateway would not pass this call on; None when it would. Changes nothing."""
-    given = credentials.authorization
-    if given is None or not given.startswith(_SCHEME):
-        return GatewayRefusal.APPCODE_MISSING
-    if not hmac.compare_digest(given.removeprefix(_SCHEME).encode(), appcode.encode()):
-        return GatewayRefusal.APPCODE_WRONG
-    if not credentials.nonce:
-        return GatewayRefusal.NONCE_MISSING
-    if nonces.used(credentials.nonce, now=now):
-        return GatewayRefusal.NONCE_USED
-    if size_bytes > BODY_MAX_BYTES:
-        return GatewayRefusal.BODY_TOO_LARGE
-    return None
+
+class FrontDoor:
+    """The checks before a call is worked on, in the gateway's order; a call that passes has used up its nonce."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self.nonces = NonceMemory()
+        self._appcode = config.appcode
+        self._check = config.nonces
+
+    def refusal(self, given: Credentials, *, now: float, size_bytes: int) -> Refusal | None:
+        """Why this call goes no further; None when it does."""
+        if given.authorization is None or not given.authorization.startswith(_SCHEME):
+            return Refusal.APPCODE_MISSING
+        if not hmac.compare_digest(given.authorization.removeprefix(_SCHEME).encode(), self._appcode.encode()):
+            return Refusal.APPCODE_WRONG
+        if size_bytes > BODY_MAX_BYTES:
+            return Refusal.BODY_TOO_LARGE
+        return self._nonce_refusal(given.nonce, now)
+
+    def _nonce_refusal(self, nonce: str | None, now: float) -> Refusal | None:
+        if self._check == "ignored":
+            return None
+        if not nonce:
+            return Refusal.NONCE_MISSING
+        if self._check == "enforced":
+            if self.nonces.used(nonce, now=now):
+                return Refusal.NONCE_USED
+            self.nonces.remember(nonce, now=now)
+        return None

@@ -1,7 +1,12 @@
-"""Every call that reached the provider, so that a test can count what was paid for without asking the client."""
+"""What was submitted, charged, asked and fetched, so that a test can audit a client without asking it.
+
+Submissions are kept one by one; questions and downloads, of which there are many, as counts per key.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,9 +17,14 @@ class SubmitEntry:
 
     Attributes:
         time: unix seconds on the simulator's clock.
+        nonce: as it was sent.
+        accepted: it was taken, whatever its caller was told.
+        http_status: what its caller was told; 0 when it got no status.
+        error_code: what its caller was told, for an error: a code, or the text of a gateway that has no codes.
+        result_key: what it is known by, if it was accepted.
         charged: accepted items; 0 for a refusal.
-        error_code: the gateway's or the provider's, for a refusal.
         image: the first item's, as are `mask` and `positive_prompt`; None when the body could not be read.
+        scenario: which one it met, if any.
     """
 
     time: float
@@ -27,25 +37,115 @@ class SubmitEntry:
     image: str | None
     mask: str | None
     positive_prompt: str | None
+    scenario: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonceAccount:
+    """All submissions with one nonce."""
+
+    submits: int
+    accepted: int
+    charged: int
+    result_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAccount:
+    """What happened to one `result_key`. Keys that were never given out have a nonce of None and no charge."""
+
+    nonce: str | None
+    charged: int
+    queries: int
+    downloads: int
 
 
 class Ledger:
     """Grows with every submit call, on purpose: it is the account that others are checked against."""
 
     def __init__(self) -> None:
-        self._submits: list[SubmitEntry] = []
-        self._queries = 0
+        self.submits: list[SubmitEntry] = []
+        self._queries: Counter[str] = Counter()
+        self._downloads: Counter[str] = Counter()
+        self._unreadable_queries = 0
 
     def record_submit(self, entry: SubmitEntry) -> None:
-        self._submits.append(entry)
+        self.submits.append(entry)
 
-    def record_query(self) -> None:
-        self._queries += 1
+    def record_query(self, key: str | None) -> None:
+        """A question about this key; None when the call did not get so far as to name one."""
+        if key is None:
+            self._unreadable_queries += 1
+        else:
+            self._queries[key] += 1
+
+    def record_download(self, key: str) -> None:
+        """A request for one image of this key, whatever it was answered."""
+        self._downloads[key] += 1
+
+    @property
+    def charged(self) -> int:
+        """Items that somebody has to pay for."""
+        return sum(entry.charged for entry in self.submits)
+
+    @property
+    def accepted(self) -> int:
+        """Calls that were taken."""
+        return sum(entry.accepted for entry in self.submits)
+
+    @property
+    def queries(self) -> int:
+        return self._queries.total() + self._unreadable_queries
+
+    @property
+    def downloads(self) -> int:
+        return self._downloads.total()
+
+    def by_nonce(self) -> dict[str, NonceAccount]:
+        """One account per nonce, in order of first use."""
+        entries: dict[str, list[SubmitEntry]] = {}
+        for entry in self.submits:
+            if entry.nonce:
+                entries.setdefault(entry.nonce, []).append(entry)
+        return {nonce: _nonce_account(each) for nonce, each in entries.items()}
+
+    def by_key(self) -> dict[str, KeyAccount]:
+        """One account per key that was given out or asked about."""
+        accepted = {entry.result_key: entry for entry in self.submits if entry.result_key}
+        keys = dict.fromkeys((*accepted, *self._queries, *self._downloads))
+        return {
+            key: KeyAccount(
+                nonce=accepted[key].nonce if key in accepted else None,
+                charged=accepted[key].charged if key in accepted else 0,
+                queries=self._queries[key],
+                downloads=self._downloads[key],
+            )
+            for key in keys
+        }
+
+    def totals(self) -> dict[str, int]:
+        """The sums alone."""
+        return {
+            "charged": self.charged,
+            "accepted": self.accepted,
+            "queries": self.queries,
+            "downloads": self.downloads,
+        }
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "submits": [asdict(entry) for entry in self._submits],
-            "charged": sum(entry.charged for entry in self._submits),
-            "accepted": sum(entry.accepted for entry in self._submits),
-            "queries": self._queries,
+            **self.totals(),
+            "submits": [asdict(entry) for entry in self.submits],
+            "nonces": {nonce: asdict(account) for nonce, account in self.by_nonce().items()},
+            "keys": {key: asdict(account) for key, account in self.by_key().items()},
         }
+
+
+def _nonce_account(entries: Iterable[SubmitEntry]) -> NonceAccount:
+    listed = list(entries)
+    return NonceAccount(
+        submits=len(listed),
+        accepted=sum(entry.accepted for entry in listed),
+        charged=sum(entry.charged for entry in listed),
+        result_keys=tuple(entry.result_key for entry in listed if entry.result_key),
+    )

@@ -20,6 +20,7 @@ STEPS: Final = range(15, 51)
 NUM_OUTPUT: Final = range(1, 5)
 TASK_LIST_MAX_ITEMS: Final = 10
 
+_DEFAULT_GUIDANCE: Final = 7.5
 _REQUIRED: Final = ("image", "mask", "positive_prompt", "strength", "steps", "num_output")
 
 
@@ -30,6 +31,9 @@ class TaskOrder:
     image: str
     mask: str
     positive_prompt: str
+    negative_prompt: str
+    guidance_scale: float
+    strength: float
     steps: int
     num_output: int
     seed: int | None
@@ -46,6 +50,8 @@ def parse_body(raw: bytes, content_type: str | None) -> dict[str, Any]:
         raise FaultError(Fault.BODY_MISSING)
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
+        # Half a character, which JSON can escape, could not be repeated in an answer.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise FaultError(Fault.PARAMETER_ILLEGAL) from None
     data = body.get("data") if isinstance(body, dict) else None
@@ -98,6 +104,9 @@ def _read_order(item: Any) -> TaskOrder:
         image=item["image"],
         mask=item["mask"],
         positive_prompt=item["positive_prompt"],
+        negative_prompt=item.get("negative_prompt") or "",
+        guidance_scale=_as_float(_DEFAULT_GUIDANCE if item.get("guidance_scale") is None else item["guidance_scale"]),
+        strength=float(item["strength"]),
         steps=item["steps"],
         num_output=item["num_output"],
         seed=item.get("seed"),
@@ -115,6 +124,13 @@ def _is_integer(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _is_web_address(value: str) -> bool:

@@ -16,6 +16,7 @@ import anyio
 from sceneshift.simulator.cache import SharedCache
 from sceneshift.simulator.config import MaskKeeps
 from sceneshift.simulator.rendering.composite import render_png
+from sceneshift.simulator.rendering.recipe import Quality, Recipe
 from sceneshift.simulator.sources import SourceImage
 
 _KEPT_MAX_BYTES: Final = 96 * 1024 * 1024
@@ -29,8 +30,8 @@ class RenderOrder:
     image: SourceImage
     mask: SourceImage
     mask_keeps: MaskKeeps
-    prompt: str
-    seed: int
+    recipe: Recipe
+    quality: Quality
 
 
 class AddressSeal:
@@ -67,5 +68,5 @@ class ResultGallery:
 
 def _render(order: RenderOrder) -> bytes:
     return render_png(
-        order.image.content, order.mask.content, keeps=order.mask_keeps, prompt=order.prompt, seed=order.seed
+        order.image.content, order.mask.content, keeps=order.mask_keeps, recipe=order.recipe, quality=order.quality
     )

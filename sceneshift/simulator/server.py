@@ -12,13 +12,20 @@ from typing import Any, Final
 
 import httpx
 import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sceneshift.errors import SceneshiftError
+from sceneshift.errors import ConfigurationError, SceneshiftError
 from sceneshift.simulator.app import create_app
 from sceneshift.simulator.config import API_PREFIX, SimulatorConfig
+from sceneshift.simulator.wire import EXTENSION, SocketWire
 
 _START_TIMEOUT_SECONDS: Final = 30.0
 _GRACE_SECONDS: Final = 2
+_PATIENCE_SECONDS: Final = 1.5
+"""For calls under way at the end; shorter than the grace, after which uvicorn reports an error."""
+_IDLE_SECONDS: Final = 75
+"""Longer than clients keep idle connections, so that none is closed just when its client uses it again."""
 _UNSPECIFIED: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names to translate, nothing is bound here
 
 
@@ -40,10 +47,21 @@ class RunningSimulator:
         return self.base_url + API_PREFIX
 
     def ledger(self) -> dict[str, Any]:
-        """What reached the simulator so far."""
-        answer = httpx.get(f"{self.base_url}/ledger", trust_env=False, timeout=10.0)
+        """What was submitted, charged, asked and fetched so far."""
+        answer = httpx.get(f"{self.base_url}/_sim/ledger", trust_env=False, timeout=30.0)
         ledger: dict[str, Any] = answer.raise_for_status().json()
         return ledger
+
+    def control(self, **wishes: Any) -> None:
+        """The simulator behaves so from now on; see `sceneshift.simulator.control.Wishes`.
+
+        Raises:
+            ConfigurationError: a wish is unknown, or cannot be fulfilled; nothing has changed.
+        """
+        answer = httpx.post(f"{self.base_url}/_sim/control", json=wishes, trust_env=False, timeout=10.0)
+        if answer.is_client_error:
+            raise ConfigurationError(answer.json()["error"])
+        answer.raise_for_status()
 
 
 @contextlib.contextmanager
@@ -92,6 +110,32 @@ def base_url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _WiredProtocol(H11Protocol):
+    """Gives the application a hand on the connection of each call, which ASGI does not."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        application = self.app
+        self._wire = SocketWire(self._close)
+
+        async def wired(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[EXTENSION] = self._wire
+            await application(scope, receive, send)
+
+        self.app = wired
+
+    def _close(self) -> None:
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """The connection ends with its call: at once when that is a pause, or else after a moment's grace."""
+        super().shutdown()
+        if self._wire.is_pausing:
+            self._close()
+        else:
+            self.loop.call_later(_PATIENCE_SECONDS, self._close)
+
+
 class _Server(uvicorn.Server):
     """Says when it listens, and treats a signal as the ordinary end instead of raising it again."""
 
@@ -100,12 +144,13 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 create_app(config, clock=clock),
                 loop="asyncio",
-                http="h11",
+                http=_WiredProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )

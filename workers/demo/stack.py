@@ -57,7 +57,7 @@ class Stack:
 
     def ledger(self) -> dict[str, Any]:
         """What the simulated provider has accepted and charged, as its own console would show it."""
-        with urllib.request.urlopen(f"{self.simulator_url}/ledger", timeout=10) as answer:  # noqa: S310  # our own
+        with urllib.request.urlopen(f"{self.simulator_url}/_sim/ledger", timeout=10) as answer:  # noqa: S310  # our own
             return dict(json.load(answer))
 
     def start_worker(self) -> None:

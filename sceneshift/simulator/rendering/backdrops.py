@@ -12,7 +12,7 @@ from sceneshift.simulator.rendering.canvas import Canvas, Point, fading, noise, 
 from sceneshift.simulator.rendering.colour import WHITE, Colour, coloured, darker, deepened, lighter, mix, vary
 from sceneshift.simulator.rendering.stage import Stage
 
-_FOLD_GRID = 96
+_FOLD_GRID = 72
 
 
 def paint_drape(stage: Stage) -> None:
@@ -47,21 +47,19 @@ def _fold_tones(random: Random, *, matt: bool) -> Image.Image:
     ]
     swirl = [(random.uniform(2, 4.5), random.uniform(2, 4.5), random.random() * math.tau) for _ in range(2)]
     strength = 38 if matt else 52
-    tones = bytearray()
-    for row in range(_FOLD_GRID):
-        y = row / _FOLD_GRID
-        for column in range(_FOLD_GRID):
-            x = column / _FOLD_GRID
-            bend = sum(math.sin(a * x + b * y + phase) for a, b, phase in swirl)
-            slope = 0.0
-            for angle, frequency, phase, weight in waves:
-                turn = (
-                    frequency * (x * math.cos(angle) + y * math.sin(angle)) + (0.9 + frequency * 0.045) * bend + phase
-                )
-                # A crest is narrower than a valley: that is what makes a wave look like cloth.
-                slope += weight * math.cos(turn + 0.55 * math.sin(turn))
-            tones.append(min(max(round(136 + strength * slope), 0), 255))
-    return Image.frombytes("L", (_FOLD_GRID, _FOLD_GRID), bytes(tones))
+    steps = [step / _FOLD_GRID for step in range(_FOLD_GRID)]
+    slopes = [0.0] * _FOLD_GRID**2
+    bends = [sum(math.sin(a * x + b * y + phase) for a, b, phase in swirl) for y in steps for x in steps]
+    for angle, frequency, phase, weight in waves:
+        across, down, bending = frequency * math.cos(angle), frequency * math.sin(angle), 0.9 + frequency * 0.045
+        straight = [across * x + down * y + phase for y in steps for x in steps]
+        turns = [turn + bending * bend for turn, bend in zip(straight, bends, strict=True)]
+        # A crest is narrower than a valley: that is what makes a wave look like cloth.
+        slopes = [
+            slope + weight * math.cos(turn + 0.55 * math.sin(turn)) for slope, turn in zip(slopes, turns, strict=True)
+        ]
+    tones = bytes(min(max(round(136 + strength * slope), 0), 255) for slope in slopes)
+    return Image.frombytes("L", (_FOLD_GRID, _FOLD_GRID), tones)
 
 
 def paint_marble(stage: Stage) -> None:
@@ -78,14 +76,19 @@ def paint_marble(stage: Stage) -> None:
         ((0, darker(stone, 0.1)), (1, lighter(stone, 0.3))),
     )
     slab = slab.resize(canvas.size)
-    for cells, sharpness, most in (((1.2, 4), 0.012, 0.75), ((2, 6), 0.008, 0.4), ((1.5, 3), 0.09, 0.3)):
-        cloud = noise(random, canvas.size, cells, octaves=4, gain=0.34)
-        slab.paste(vein, (0, 0), _isolines(cloud, sharpness, most))
+    if veins := stage.prop("vein"):
+        _paint_veins(veins.random, slab, vein)
     canvas.polygon([(0, edge), (1, edge), (1, 1), (0, 1)], slab)
     canvas.rectangle((0, edge - 0.002), (1, edge + 0.004), lighter(stone, 0.6), opacity=0.7)
     sheen = Image.new("L", (canvas.width, canvas.height - round(edge * canvas.height)), 0)
     sheen.paste(fading(sheen.size, 0.45, 0))
     canvas.stain(lighter(wall, 0.4), sheen, top=edge)
+
+
+def _paint_veins(random: Random, slab: Image.Image, colour: Colour) -> None:
+    for cells, sharpness, most in (((1.2, 4), 0.012, 0.75), ((2, 6), 0.008, 0.4), ((1.5, 3), 0.09, 0.3)):
+        cloud = noise(random, slab.size, cells, octaves=4, gain=0.34)
+        slab.paste(colour, (0, 0), _isolines(cloud, sharpness, most))
 
 
 def _isolines(cloud: Image.Image, width: float, most: float) -> Image.Image:
@@ -102,14 +105,18 @@ def paint_wood(stage: Stage) -> None:
     if brief.light is Light.NIGHT:
         backdrop, timber = darker(backdrop, 0.35), darker(timber, 0.4)
     _paint_wall(stage, backdrop, edge)
-    for _ in range(16):
-        place, tone = (
-            (random.random(), edge * random.random()),
-            random.choice(((255, 226, 170), lighter(backdrop, 0.6))),
-        )
-        canvas.disc(place, random.uniform(0.02, 0.06), tone, opacity=random.uniform(0.12, 0.35), blur=0.003)
+    if lights := stage.prop("bokeh"):
+        _paint_bokeh(lights, edge, lighter(backdrop, 0.6))
     paint_planks(stage, edge, timber)
     canvas.glow((random.uniform(0.25, 0.75), edge), 0.5, (255, 236, 200), strength=0.25)
+
+
+def _paint_bokeh(stage: Stage, edge: float, pale: Colour) -> None:
+    """Lights out of focus in the background."""
+    random = stage.random
+    for _ in range(16):
+        place, tone = (random.random(), edge * random.random()), random.choice(((255, 226, 170), pale))
+        stage.canvas.disc(place, random.uniform(0.02, 0.06), tone, opacity=random.uniform(0.12, 0.35), blur=0.003)
 
 
 def paint_planks(stage: Stage, edge: float, timber: Colour) -> None:
@@ -159,9 +166,11 @@ def paint_studio(stage: Stage) -> None:
     floor = mix(tone, WHITE, 0.22)
     canvas.fill_gradient([(0, darker(tone, 0.12)), (bend - 0.12, tone), (bend + 0.04, floor), (1, darker(floor, 0.1))])
     canvas.glow((stage.product.centre, bend - 0.25), 0.6, lighter(tone, 0.5), strength=0.35)
-    _paint_gobo(stage, darker(tone, 0.45))
-    if stage.product.base < 0.95:  # noqa: PLR2004 - a product that is cut off by the border stands on nothing
-        _paint_podium(stage, tone)
+    if shadows := stage.prop("shadow"):
+        _paint_gobo(shadows, darker(tone, 0.45))
+    podium = stage.prop("podium", "plinth", "pedestal")
+    if podium and stage.product.base < 0.95:  # noqa: PLR2004 - one that is cut off by the border stands on nothing
+        _paint_podium(podium, tone)
 
 
 _STUDIO_TONES: tuple[Colour, ...] = (
@@ -198,7 +207,8 @@ def _paint_gobo(stage: Stage, shadow: Colour) -> None:
     """Shadows that something outside the picture throws on the backdrop."""
     random, size = stage.random, stage.canvas.size
     stencil = Canvas((size[0] // 2, size[1] // 2))
-    if random.random() < 0.5:  # noqa: PLR2004 - one of the two, at even odds
+    leaves = random.random() < 0.5  # noqa: PLR2004 - one of the two, at even odds
+    if (leaves or stage.brief.avoids("window")) and not stage.brief.avoids("leaf", "plant"):
         paint_frond(stencil, random, (random.choice((-0.05, 1.05)), random.uniform(-0.05, 0.1)), WHITE)
     else:
         stencil.image.paste(WHITE, (0, 0, *stencil.size))

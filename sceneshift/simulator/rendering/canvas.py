@@ -154,12 +154,14 @@ def noise(
     random: Random, size: tuple[int, int], cells: tuple[float, float], *, octaves: int = 3, gain: float = 0.5
 ) -> Image.Image:
     """Cloudy grey noise; `cells` says how many blobs fit across and down in its coarsest layer."""
+    # One number from the caller, whatever the size: a smaller picture of the same scene draws the same ones after it.
+    own = Random(random.getrandbits(64))  # noqa: S311 - pictures, not secrets
     result: Image.Image | None = None
     share = 1.0
     for octave in range(octaves):
         columns, rows = (max(round(count * 2**octave), 2) for count in cells)
         columns, rows = min(columns, size[0]), min(rows, size[1])
-        layer = Image.frombytes("L", (columns, rows), random.randbytes(columns * rows))
+        layer = Image.frombytes("L", (columns, rows), own.randbytes(columns * rows))
         if result is None:
             result = layer
         else:

@@ -30,6 +30,13 @@ def darker(colour: Colour, share: float) -> Colour:
     return mix(colour, BLACK, share)
 
 
+def faded(colour: Colour, share: float) -> Colour:
+    """The colour with this share of the grey that is as bright in it."""
+    red, green, blue = colour
+    grey = round(0.299 * red + 0.587 * green + 0.114 * blue)
+    return mix(colour, (grey, grey, grey), share)
+
+
 def deepened(colour: Colour) -> Colour:
     """The same hue in shadow: darker, not greyer."""
     hue, lightness, saturation = _to_hls(colour)

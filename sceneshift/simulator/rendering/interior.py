@@ -35,14 +35,25 @@ def paint_room(stage: Stage) -> None:
     paint_planks(stage, floor, darker(timber, 0.45) if night else timber)
     _paint_skirting(stage, floor, wall)
     sofa_left = random.random() < 0.5  # noqa: PLR2004 - one side or the other, at even odds
-    _paint_rug(stage, floor)
-    _paint_picture(stage, floor, wall)
-    textile = vary(random, random.choice(_TEXTILES))
-    _paint_sofa(stage, floor, textile, left=sofa_left)
-    _paint_plant(stage, 0.1 if not sofa_left else 0.9, floor + 0.035)
-    if brief.mentions("lamp", "warm", "cosy", "cozy", "nordic") or night:
-        _paint_lamp(stage, 0.24 if not sofa_left else 0.76, floor + 0.02)
+    _furnish(stage, floor, wall, sofa_left=sofa_left)
     stage.canvas.soften(0.0016, bottom=min(floor + 0.06, 1))
+
+
+def _furnish(stage: Stage, floor: float, wall: Colour, *, sofa_left: bool) -> None:
+    brief = stage.brief
+    if rug := stage.prop("rug", "carpet"):
+        _paint_rug(rug, floor)
+    if pictures := stage.prop("painting", "picture", "art", "frame"):
+        _paint_picture(pictures, floor, wall)
+    if sofa := stage.prop("sofa", "couch", "furniture"):
+        _paint_sofa(sofa, floor, left=sofa_left)
+    if plant := stage.prop("plant", "leaf"):
+        _paint_plant(plant, 0.1 if not sofa_left else 0.9, floor + 0.035)
+    lamp = stage.prop("lamp")
+    if lamp and (brief.mentions("lamp", "warm", "cosy", "cozy", "nordic") or brief.light is Light.NIGHT):
+        beside, outside = (0.76, 0.07) if sofa_left else (0.24, 0.93)
+        hidden = stage.product.left < beside < stage.product.right
+        _paint_lamp(lamp, outside if hidden else beside, floor + 0.02)
 
 
 def _paint_wall(stage: Stage, wall: Colour, floor: float) -> None:
@@ -50,7 +61,8 @@ def _paint_wall(stage: Stage, wall: Colour, floor: float) -> None:
     canvas.fill_gradient([(0, darker(wall, 0.1)), (0.55, wall), (1, darker(wall, 0.07))], bottom=floor)
     plaster = noise(random, (canvas.width // 4, canvas.height // 4), (12, 12), octaves=2).resize(canvas.size)
     canvas.stain(darker(wall, 0.3), thresholded(plaster, 0.4, 1, most=0.16))
-    _paint_window_light(stage, lighter(wall, 0.65))
+    if window := stage.prop("window"):
+        _paint_window_light(window, lighter(wall, 0.65))
     canvas.glow((random.choice((-0.05, 1.05)), 0.25), 0.8, (255, 244, 222), strength=0.3)
 
 
@@ -142,9 +154,10 @@ _ART: tuple[Colour, ...] = (
 )
 
 
-def _paint_sofa(stage: Stage, floor: float, textile: Colour, *, left: bool) -> None:
+def _paint_sofa(stage: Stage, floor: float, *, left: bool) -> None:
     """A sofa against the wall, half out of the picture."""
     random, canvas = stage.random, stage.canvas
+    textile = vary(random, random.choice(_TEXTILES))
     shift = -0.2 if left else 0.62
     seat, back, foot = floor - 0.075, floor - 0.2, floor + 0.03
     canvas.ellipse((shift + 0.29, foot + 0.006), 0.33, 0.022, BLACK, opacity=0.4, blur=0.012)

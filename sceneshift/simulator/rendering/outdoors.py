@@ -15,17 +15,20 @@ def paint_open_land(stage: Stage) -> None:
     """Mountains behind grassland, and a road where the prompt has one."""
     horizon = stage.horizon(0.62, 0.52)
     paint_sky(stage, horizon)
-    paint_far_mountains(stage, horizon)
-    _paint_hills(stage, horizon)
+    if mountains := stage.prop("mountain", "peak"):
+        paint_far_mountains(mountains, horizon)
+    if hills := stage.prop("hill"):
+        _paint_hills(hills, horizon)
     _paint_plain(stage, horizon)
-    if stage.brief.mentions("highway", "road", "driving", "street"):
-        _paint_road(stage)
+    if road := stage.wish("highway", "road", "driving", "street"):
+        _paint_road(road)
 
 
 def paint_far_mountains(stage: Stage, horizon: float) -> None:
     random, brief = stage.random, stage.brief
     haze = haze_colour(stage)
-    snow = brief.mentions("snow", "alp", "glacier", "capped") or random.random() < 0.3  # noqa: PLR2004
+    by_chance = random.random() < 0.3  # noqa: PLR2004 - on every third range or so
+    snow = (by_chance or brief.mentions("snow", "alp", "glacier", "capped")) and not brief.avoids("snow")
     rock = vary(random, stage.by_light((86, 108, 142), (128, 98, 122), (30, 40, 72)))
     high = brief.mentions("mountain", "snow", "alp", "peak", "plateau", "glacier")
     for depth, relief in ((0.58, 0.42), (0.22, 0.27)):
@@ -92,8 +95,8 @@ def _paint_grass(stage: Stage, horizon: float, green: Colour) -> None:
     canvas.stain(
         darker(green, 0.5), thresholded(ImageChops.offset(blades, 2, -3), 0.5, 0.95, most=0.35), top=horizon + 0.01
     )
-    if stage.brief.mentions("flower", "meadow", "daisy", "poppy"):
-        _scatter_flowers(stage, horizon)
+    if flowers := stage.wish("flower", "meadow", "daisy", "poppy"):
+        _scatter_flowers(flowers, horizon)
 
 
 def _scatter_flowers(stage: Stage, horizon: float) -> None:
@@ -138,8 +141,9 @@ def paint_water(stage: Stage) -> None:
     horizon = min(stage.horizon(0.52, 0.42), max(stage.product.base - 0.24, 0.3))
     shore = max(stage.product.base - 0.055, horizon + 0.08)
     paint_sky(stage, horizon)
-    if not stage.brief.mentions("sea", "ocean", "beach") or stage.brief.mentions("mountain"):
-        paint_far_mountains(stage, horizon)
+    mountains = stage.prop("mountain", "peak")
+    if mountains and (not stage.brief.mentions("sea", "ocean", "beach") or stage.brief.mentions("mountain")):
+        paint_far_mountains(mountains, horizon)
     _paint_surface(stage, horizon)
     _paint_shore(stage, shore)
 
@@ -170,9 +174,15 @@ def _paint_shore(stage: Stage, shore: float) -> None:
     texture = noise(random, (canvas.width // 2, canvas.height // 2), (5, 12), octaves=5, gain=0.7).resize(canvas.size)
     body = coloured(texture, ((0.15, darker(ground, 0.4)), (0.5, ground), (0.85, lighter(ground, 0.3))))
     canvas.polygon([(0, 1), *edge, (1, 1)], body)
-    for _ in range(4 if sandy else 16):
+    if rocks := stage.prop("rock", "stone"):
+        _scatter_rocks(rocks, 4 if sandy else 16, shore, darker(ground, 0.1))
+
+
+def _scatter_rocks(stage: Stage, count: int, shore: float, colour: Colour) -> None:
+    random = stage.random
+    for _ in range(count):
         x, y = random.random(), random.uniform(shore + 0.01, 1)
-        _paint_rock(stage, (x, y), random.uniform(0.012, 0.05) * (0.6 + y - shore), darker(ground, 0.1))
+        _paint_rock(stage, (x, y), random.uniform(0.012, 0.05) * (0.6 + y - shore), colour)
 
 
 _SAND = ((222, 200, 160), (214, 164, 124), (74, 72, 84))
@@ -210,7 +220,8 @@ def paint_woodland(stage: Stage) -> None:
     canvas.stain(
         darker(leaf, 0.35), ImageChops.multiply(thresholded(foliage, 0.46, 0.66, most=0.85), fading(canvas.size, 1, 0))
     )
-    _paint_trunks(stage, horizon, autumn=autumn)
+    if trees := stage.prop("tree", "trunk"):
+        _paint_trunks(trees, horizon, autumn=autumn)
     for _ in range(46):
         place = (random.random(), horizon * random.random() ** 0.8)
         tone = random.choice((lighter(leaf, 0.5), vary(random, leaf, hue=0.05), darker(leaf, 0.2), (255, 244, 206)))
@@ -240,7 +251,13 @@ def _paint_forest_floor(stage: Stage, horizon: float, leaf: Colour, *, autumn: b
     litter = noise(random, (band[0] // 2, band[1] // 2), (14, 18), octaves=4, gain=0.8).resize(band)
     floor = coloured(litter, ((0.2, darker(soil, 0.35)), (0.5, soil), (0.8, lighter(mix(soil, leaf, 0.6), 0.25))))
     canvas.stain(floor, fading(band, 0, 1).point([min(value * 14, 255) for value in range(256)]), top=horizon)
-    for _ in range(110 if autumn else 40):
+    if leaves := stage.prop("leaf"):
+        _scatter_leaves(leaves, 110 if autumn else 40, horizon, leaf)
+
+
+def _scatter_leaves(stage: Stage, count: int, horizon: float, leaf: Colour) -> None:
+    random, canvas = stage.random, stage.canvas
+    for _ in range(count):
         y = horizon + 0.05 + (0.95 - horizon) * random.random() ** 0.8
         size = 0.004 + 0.02 * (y - horizon)
         place, tone = (random.random(), y), vary(random, leaf, hue=0.05, tone=0.3)

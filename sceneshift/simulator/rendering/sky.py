@@ -28,12 +28,17 @@ def paint_sky(stage: Stage, horizon: float) -> None:
     random, canvas = stage.random, stage.canvas
     canvas.fill_gradient([(place, vary(random, colour)) for place, colour in _SKIES[stage.brief.light]], bottom=horizon)
     if stage.brief.light is Light.NIGHT:
-        _paint_stars(stage, horizon)
+        if stars := stage.prop("star"):
+            _paint_stars(stars, horizon)
+        if moon := stage.prop("moon"):
+            _paint_moon(moon)
     else:
-        _paint_sun(stage, horizon)
-        _paint_clouds(stage, horizon)
-    if stage.brief.mentions("seagull", "gull", "bird"):
-        _paint_birds(stage, horizon)
+        if sun := stage.prop("sun"):
+            _paint_sun(sun, horizon)
+        if clouds := stage.prop("cloud"):
+            _paint_clouds(clouds, horizon)
+    if birds := stage.wish("seagull", "gull", "bird"):
+        _paint_birds(birds, horizon)
 
 
 def _paint_sun(stage: Stage, horizon: float) -> None:
@@ -52,6 +57,10 @@ def _paint_stars(stage: Stage, horizon: float) -> None:
     for _ in range(70):
         place = (random.random(), horizon * random.random() ** 1.4)
         canvas.disc(place, random.choice((0.0008, 0.0012, 0.002)), (226, 232, 255), opacity=random.uniform(0.35, 0.95))
+
+
+def _paint_moon(stage: Stage) -> None:
+    random, canvas = stage.random, stage.canvas
     moon = (random.uniform(0.12, 0.88), random.uniform(0.08, 0.2))
     canvas.glow(moon, 0.3, (150, 170, 220), strength=0.6)
     canvas.disc(moon, 0.032, (240, 240, 228))
@@ -84,7 +93,7 @@ def _paint_birds(stage: Stage, horizon: float) -> None:
         stage.canvas.line([(x - span * 0.18, y + span * 0.05), (x + span * 0.22, y)], span * 0.17, (236, 238, 242))
 
 
-def ridge(random: Random, *, base: float, relief: float, roughness: float = 0.55, levels: int = 7) -> list[Point]:
+def ridge(random: Random, *, base: float, relief: float, roughness: float = 0.5, levels: int = 7) -> list[Point]:
     """A mountain line from the left edge to the right one, by halving: no point lies below `base`."""
     heights = [random.uniform(0.2, 0.8), random.uniform(0.2, 1.0), random.uniform(0.2, 0.8)]
     swing = 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from sceneshift.simulator.rendering.brief import Brief, Light
@@ -32,6 +32,19 @@ class Stage:
     random: Random
     brief: Brief
     product: Footprint
+
+    def prop(self, *names: str) -> Stage | None:
+        """The stage for a thing of these names, or None when the brief avoids it.
+
+        It has random numbers of its own: with the thing or without it, the rest of the picture is the same.
+        """
+        own = Random(self.random.getrandbits(64))  # noqa: S311 - pictures, not secrets
+        return None if self.brief.avoids(*names) else replace(self, random=own)
+
+    def wish(self, *names: str) -> Stage | None:
+        """The same for a thing that is only there when the prompt mentions it."""
+        stage = self.prop(*names)
+        return stage if self.brief.mentions(*names) else None
 
     def horizon(self, lowest: float, highest: float) -> float:
         """A line between these two, high enough for the product to stand well before it."""

@@ -31,10 +31,14 @@ def paint_graffiti(stage: Stage) -> None:
         )
     for index in range(4):
         _paint_ribbon(stage, pavement, tones[index], tones[(index + 3) % 8])
-    _paint_lettering(stage, pavement, tones)
-    for index in range(7):
-        _paint_emblem(stage, (random.random(), random.uniform(0.04, pavement * 0.9)), tones[(index * 3) % 8])
-    _paint_drips(stage, pavement, tones)
+    if letters := stage.prop("letter", "lettering", "text", "word", "writing"):
+        _paint_lettering(letters, pavement, tones)
+    if emblems := stage.prop("emblem", "symbol", "logo", "sign"):
+        for index in range(7):
+            place = (emblems.random.random(), emblems.random.uniform(0.04, pavement * 0.9))
+            _paint_emblem(emblems, place, tones[(index * 3) % 8])
+    if drips := stage.prop("drip", "splash"):
+        _paint_drips(drips, pavement, tones)
     _paint_joints(stage, pavement)
     _paint_pavement(stage, pavement)
 
@@ -168,8 +172,9 @@ def paint_city(stage: Stage) -> None:
     for depth, tall in ((0.6, 0.42), (0.32, 0.34), (0.08, 0.24)):
         _paint_towers(stage, horizon, tall, mix(tower, haze, depth), depth)
     stage.canvas.soften(0.002, bottom=horizon)
-    if stage.brief.light is not Light.DAY:
-        _paint_bokeh(stage, horizon)
+    lights = stage.prop("bokeh", "lamp", "neon")
+    if lights and stage.brief.light is not Light.DAY:
+        _paint_bokeh(lights, horizon)
     _paint_street(stage, horizon)
 
 

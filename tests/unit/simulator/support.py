@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from random import Random
 from typing import Any
 
 import httpx
 from PIL import Image, ImageDraw
 
-from sceneshift.simulator import SimulatorConfig, create_app
+from sceneshift.simulator import SimulatorConfig, SimulatorTransport
 from sceneshift.simulator.answers import Fault, FaultError
 
 BASE_URL = "http://simulator.test"
 START = 1_700_000_000.0
+LONG_AFTER = 3000.0
+"""Seconds after which every ordinary task has ended."""
 SIZE = (480, 400)
 PRODUCT_BOX = (160, 120, 320, 340)
 PRODUCT_COLOUR = (30, 120, 60)
@@ -66,12 +68,12 @@ def seeded(seed: int) -> Random:
 class Desk:
     """Speaks HTTP to one simulator and moves its clock."""
 
-    def __init__(self, config: SimulatorConfig, runner: asyncio.Runner) -> None:
+    def __init__(self, config: SimulatorConfig) -> None:
         self.now = START
         self.pictures = {item()["image"]: photo(), item()["mask"]: mask()}
         self.fetched: list[str] = []
-        self.app = create_app(config, clock=lambda: self.now, fetch=self._fetch)
-        self._runner = runner
+        self.simulator = SimulatorTransport(config, clock=lambda: self.now, fetch=self._fetch)
+        self._client = httpx.Client(transport=self.simulator, base_url=BASE_URL, trust_env=False)
         self._nonces = itertools.count()
         self.appcode = config.appcode
 
@@ -90,12 +92,7 @@ class Desk:
         return {name: value for name, value in (usual | changes).items() if value is not None}
 
     def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
-                return await client.request(method, url, **arguments)
-
-        return self._runner.run(send())
+        return self._client.request(method, url, **arguments)
 
     def post(self, endpoint: str, body: Any, **headers: str | None) -> httpx.Response:
         return self.request("POST", f"/api/v1/bg-rep/{endpoint}", json=body, headers=self.headers(**headers))
@@ -122,12 +119,36 @@ class Desk:
     def results(self, result_key: str) -> list[str]:
         return [url for task in self.tasks(result_key) for url in task["results"]]
 
+    def finished(self, *items: dict[str, Any]) -> str:
+        """The key of a submission whose tasks have ended."""
+        key = self.accepted(*items)
+        self.now += LONG_AFTER
+        return key
+
+    def download(self, url: str, received: bytearray, *, most_bytes: float = inf, **options: Any) -> httpx.Response:
+        """An answer whose body has been added to `received` as it came, until there were about so many bytes."""
+        with self._client.stream("GET", url, **options) as answer:
+            for chunk in answer.iter_raw():
+                received += chunk
+                if len(received) >= most_bytes:
+                    break
+        return answer
+
+    def control(self, document: Any, **headers: str) -> httpx.Response:
+        """The answer to a POST to `/_sim/control`."""
+        return self.request("POST", "/_sim/control", json=document, headers=headers)
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.request("GET", "/_sim/state").json()
+        return state
+
     def ledger(self) -> dict[str, Any]:
-        ledger: dict[str, Any] = self.request("GET", "/ledger").json()
+        ledger: dict[str, Any] = self.request("GET", "/_sim/ledger").json()
         return ledger
 
 
 @contextmanager
 def open_desk(**behaviour: Any) -> Iterator[Desk]:
-    with asyncio.Runner() as runner:
-        yield Desk(SimulatorConfig(**behaviour), runner)
+    opened = Desk(SimulatorConfig(**behaviour))
+    with opened.simulator:
+        yield opened

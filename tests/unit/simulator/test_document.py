@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sceneshift.simulator.answers import Fault
-from tests.unit.simulator.support import Desk, item, open_desk
+from sceneshift.simulator.config import Reading
+from tests.unit.simulator.support import LONG_AFTER, Desk, item, open_desk
 
-LONG_AFTER = 3000.0
 ENVELOPE = ["success", "code", "message", "requestId", "severity", "data"]
 REQUEST_ID = re.compile(r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}")
 
@@ -34,7 +34,24 @@ ERROR_TABLE = [
 
 def test_error_table_is_the_documents() -> None:
     """Every error row has the document's status, code (reading B) and message, in its order."""
-    assert [(fault.http_status, fault.code, fault.message) for fault in Fault] == ERROR_TABLE
+    assert [(fault.http_status, fault.code("B"), fault.message) for fault in Fault] == ERROR_TABLE
+
+
+def test_codes_of_reading_a_are_the_documents() -> None:
+    """In reading A success takes the first code, so the first ten errors have the next; the last four keep theirs."""
+    moved = [code + 1 if code < 23500011 else code for _, code, _ in ERROR_TABLE]
+    assert [fault.code("A") for fault in Fault] == moved
+
+
+@pytest.mark.parametrize(("reading", "success", "illegal", "no_record"), [
+    ("A", 23500000, 23500013, 23500009),
+    ("B", 0, 23500013, 23500008),
+])  # fmt: skip
+def test_reading_decides_about_the_codes(reading: Reading, success: int, illegal: int, no_record: int) -> None:
+    """Success, an error of both readings and one that they disagree on have the code of the chosen reading."""
+    with open_desk(reading=reading) as desk:
+        codes = [answer.json()["code"] for answer in (desk.submit(), desk.submit(item(steps=1)), desk.query("fdfd"))]
+    assert codes == [success, illegal, no_record]
 
 
 def test_submit_sample_is_answered_as_printed(desk: Desk) -> None:
@@ -174,6 +191,7 @@ def test_item_at_its_limits_is_accepted(desk: Desk, changes: dict[str, Any]) -> 
         (b'{"data": {"task_list": []}}', "application/json", 23500009),
         (b'{"data": {"task_list": {"image": "x"}}}', "application/json", 23500013),
         (b'{"data": {"task_list": [1]}}', "application/json", 23500013),
+        (b'{"data": {"task_list": [{"positive_prompt": "\\ud800"}]}}', "application/json", 23500013),
     ],
 )
 def test_broken_body_is_refused(desk: Desk, raw: bytes, content_type: str, code: int) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.unit.simulator.support import START, Desk, item
+import contextlib
+import json
+
+import httpx
+import pytest
+
+from tests.unit.simulator.support import LONG_AFTER, START, Desk, item, open_desk
 
 
 def test_accepted_submission_is_written_down_in_full(desk: Desk) -> None:
@@ -21,6 +27,7 @@ def test_accepted_submission_is_written_down_in_full(desk: Desk) -> None:
             "image": item()["image"],
             "mask": item()["mask"],
             "positive_prompt": item()["positive_prompt"],
+            "scenario": None,
         }
     ]
 
@@ -51,3 +58,107 @@ def test_health_is_answered_without_credentials(desk: Desk) -> None:
     """A health check needs no AppCode and leaves no trace in the ledger."""
     assert desk.request("GET", "/healthz").json() == {"status": "ok"}
     assert desk.ledger()["submits"] == []
+
+
+def test_each_nonce_has_its_account(desk: Desk) -> None:
+    """A nonce that was sent twice is one account with two submissions and one charge; calls without one have none."""
+    key = desk.submit(item(), item(), **{"X-Ca-Nonce": "n-1"}).json()["data"]["result_key"]
+    desk.submit(**{"X-Ca-Nonce": "n-1"})
+    desk.submit(item(steps=1), **{"X-Ca-Nonce": "n-2"})
+    desk.submit(**{"X-Ca-Nonce": None})
+    assert desk.ledger()["nonces"] == {
+        "n-1": {"submits": 2, "accepted": 1, "charged": 2, "result_keys": [key]},
+        "n-2": {"submits": 1, "accepted": 0, "charged": 0, "result_keys": []},
+    }
+
+
+def test_each_key_has_its_account() -> None:
+    """Charge, questions and downloads of a key stand together, also of one that nobody was given."""
+    with open_desk(quality="draft") as desk:
+        key = desk.submit(item(num_output=1), **{"X-Ca-Nonce": "n-1"}).json()["data"]["result_key"]
+        desk.query(key)
+        desk.now += LONG_AFTER
+        (url,) = desk.results(key)
+        for address in (url, url, url.replace("/0.png", "/7.png")):
+            desk.request("GET", address)
+        desk.query("unknown")
+        desk.query(key, Authorization=None)
+        ledger = desk.ledger()
+    assert ledger["keys"] == {
+        key: {"nonce": "n-1", "charged": 1, "queries": 2, "downloads": 3},
+        "unknown": {"nonce": None, "charged": 0, "queries": 1, "downloads": 0},
+    }
+    assert (ledger["queries"], ledger["downloads"]) == (4, 3)
+
+
+@pytest.mark.parametrize("rule", ["query-error-unauthorized", "query-drop", "query-gateway-vpc-x500er"])
+def test_question_that_went_wrong_is_counted_for_its_key(rule: str) -> None:
+    """Whatever its caller was told, a question that was asked is on record, once."""
+    with open_desk(scenarios=(rule,)) as desk:
+        key = desk.accepted()
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            desk.query(key)
+        assert desk.ledger()["keys"][key]["queries"] == 1
+
+
+@pytest.mark.parametrize(("scenario", "status", "code"), [
+    ("submit-accept-then-timeout", 0, None),
+    ("submit-accept-then-drop", 0, None),
+    ("submit-accept-then-cut", 200, None),
+    ("submit-accept-then-500", 500, "23500000"),
+    ("submit-accept-then-504", 504, "D504TO"),
+    ("submit-gateway-classic-unavailable", 503, "Service Unavailable"),
+    ("submit-gateway-classic-backend-timeout", 504, None),
+])  # fmt: skip
+def test_charge_and_what_the_caller_was_told_are_two_things(scenario: str, status: int, code: str | None) -> None:
+    """A submission that was accepted is charged under its key, with the status and code that its caller saw."""
+    with open_desk(scenarios=(scenario,)) as desk:
+        with contextlib.suppress(httpx.TransportError):
+            desk.submit()
+        (entry,) = desk.ledger()["submits"]
+        assert (entry["accepted"], entry["charged"], len(entry["result_key"])) == (True, 1, 32)
+        assert (entry["http_status"], entry["error_code"], entry["scenario"]) == (status, code, scenario)
+
+
+def test_python_and_json_tell_the_same() -> None:
+    """What a test reads in the same process is what others read over HTTP."""
+    with open_desk(quality="draft", nonces="ignored") as desk:
+        key = desk.finished(item(num_output=1))
+        desk.request("GET", desk.results(key)[0])
+        desk.submit(item(steps=1))
+        ledger = desk.simulator.ledger
+        assert json.loads(json.dumps(ledger.as_json())) == desk.ledger()
+        assert desk.request("GET", "/_sim/ledger?totals=1").json() == ledger.totals()
+        assert (ledger.by_key()[key].downloads, ledger.by_key()[key].queries) == (1, 1)
+        assert [account.charged for account in ledger.by_nonce().values()] == [1, 0]
+
+
+def test_journal_says_what_each_call_was_told() -> None:
+    """Every exchange has its line, the newest first: an error's code and text, or the tasks' statuses, or what else."""
+    with open_desk(quality="draft", gateway="classic", scenarios=("query-gateway-classic-backend-timeout@2",)) as desk:
+        key = desk.accepted(item(num_output=1))
+        desk.submit(item(steps=1))
+        desk.query(key)
+        desk.query(key)
+        desk.now += LONG_AFTER
+        desk.request("GET", desk.results(key)[0])
+        exchanges = desk.state()["exchanges"]
+    told = [(each["number"], each["exchange"], each["http_status"], each["said"]) for each in reversed(exchanges)]
+    assert told == [
+        (1, "submit", 200, "WAITING"),
+        (2, "submit", 400, "23500013 Illegal input parameter found"),
+        (3, "query", 200, "WAITING"),
+        (4, "query", 504, "nothing"),
+        (5, "query", 200, "SUCCESS"),
+        (6, "download", 200, "image/png"),
+    ]
+    assert [each["scenario"] for each in exchanges if each["scenario"]] == ["query-gateway-classic-backend-timeout"]
+
+
+def test_journal_keeps_the_latest_200() -> None:
+    """Older lines go; numbers go on."""
+    with open_desk() as desk:
+        for _ in range(205):
+            desk.query("fdfd")
+        numbers = [each["number"] for each in desk.state()["exchanges"]]
+        assert numbers == list(range(205, 5, -1))

@@ -45,6 +45,35 @@ def test_more_work_takes_mildly_longer() -> None:
     assert 1.2 * reference < statistics.median(durations(num_output=4)) < 3 * reference
 
 
+@pytest.mark.parametrize(("steps", "num_output"), [(50, 1), (15, 1), (25, 2), (50, 4)])
+def test_median_depends_on_steps_and_images(steps: int, num_output: int) -> None:
+    """Every size of order has its own median, which scales with the configured one."""
+    work = (0.6 + 0.4 * steps / 50) * (0.8 + 0.2 * num_output)
+    for median_seconds in (1.0, 20.0):
+        taken = durations(steps=steps, num_output=num_output, median_seconds=median_seconds)
+        assert statistics.median(taken) == pytest.approx(median_seconds * work, rel=0.1)
+
+
+def test_durations_repeat_with_the_seed_and_differ_among_tasks() -> None:
+    """The same seed plans the same lives in the same order; within a run no two are alike."""
+    assert durations() == durations()
+    assert len(set(durations())) == 800
+
+
+def test_every_task_waits_before_it_runs() -> None:
+    """Between a tenth and 35 hundredths of its life a task waits, also when it is late."""
+    random, config = seeded(3), SimulatorConfig()
+    for _ in range(200):
+        plan = plan_timeline(random, config, steps=30, num_output=2, now=100.0)
+        assert 0.1 <= (plan.starts_at - 100.0) / (plan.ends_at - 100.0) <= 0.35
+
+
+def test_no_time_at_all_is_a_median_too() -> None:
+    """With a median of 0 a task has ended as soon as it is accepted."""
+    with open_desk(median_seconds=0.0) as desk:
+        assert desk.statuses(desk.accepted()) == ["SUCCESS"]
+
+
 def test_life_shows_in_queries(desk: Desk) -> None:
     """Asked again and again, a task is WAITING, then RUNNING, then SUCCESS, and never goes back."""
     key = desk.accepted()

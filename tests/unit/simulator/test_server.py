@@ -19,7 +19,7 @@ from PIL import Image
 
 from sceneshift.cli.simulator import command
 from sceneshift.simulator import RunningSimulator, SimulatorConfig, running_simulator
-from sceneshift.simulator.server import listen
+from sceneshift.simulator.server import _Server, listen
 from tests.unit.simulator.support import START, item, mask, photo
 
 
@@ -98,6 +98,14 @@ def test_listener_says_that_it_is_tcp() -> None:
     """Without it asyncio leaves Nagle's delay on, and every call on a kept connection takes 40 ms."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_idle_connections_are_kept_longer_than_clients_keep_them() -> None:
+    """A server that closes an idle connection first now and then drops a call that nobody asked it to drop."""
+    server = _Server(SimulatorConfig(), clock=lambda: START, on_ready=lambda: None)
+    kept_by_clients = httpx.Limits().keepalive_expiry
+    assert kept_by_clients is not None
+    assert server.config.timeout_keep_alive > 2 * kept_by_clients
 
 
 def test_taken_port_is_one_sentence() -> None:
