@@ -24,9 +24,9 @@ from sceneshift.jobs.states import Charge, JobState
 
 if TYPE_CHECKING:
     from sceneshift.client import Client
+    from sceneshift.jobs.change import Change
     from sceneshift.jobs.events import Event, ResolveAction
     from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
-    from sceneshift.jobs.transitions import Change
     from sceneshift.store.timeline import Watch
 
 

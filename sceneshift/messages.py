@@ -18,7 +18,7 @@ from sceneshift import identifiers
 if TYPE_CHECKING:
     from celery import Celery
 
-    from sceneshift.jobs.transitions import Change, DeliveryDraft
+    from sceneshift.jobs.change import Change, DeliveryDraft
     from sceneshift.settings import Settings
     from sceneshift.store.due import DueStep
 

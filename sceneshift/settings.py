@@ -100,6 +100,15 @@ class Settings(BaseModel):
     poll_overdue_seconds: float = Field(
         default=600.0, ge=1, description="The pause between polls of a job that is past its deadline."
     )
+    poll_batch_max: int = Field(
+        default=50, ge=1, le=500, description="So many jobs may share one poll message when many polls are due."
+    )
+    poll_concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=100,
+        description="So many jobs of such a message are asked about at once, by each worker process.",
+    )
     job_deadline_seconds: float = Field(
         default=1800.0,
         gt=0,
@@ -109,6 +118,20 @@ class Settings(BaseModel):
         default=30 * 86_400.0,
         ge=7 * 86_400,
         description="How long a finished job and its idempotency key are kept; longer than webhooks are tried.",
+    )
+    preflight: bool = Field(
+        default=True,
+        description="`true` or `false`: whether the first bytes of `image` and `mask` are looked at before a job is "
+        "submitted, so that a bad source fails it before it can cost money.",
+    )
+    source_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=120, description="Total time for looking at one source image."
+    )
+    source_max_bytes: int = Field(
+        default=30_000_000,
+        gt=0,
+        description="A source image that announces more bytes than this is refused. The provider's own limit is not "
+        "known.",
     )
     result_max_bytes: int = Field(
         default=50_000_000, gt=0, description="A result image larger than this is refused while it is being read."

@@ -16,12 +16,11 @@ from typing import Any
 from celery import shared_task
 
 from sceneshift.jobs.decisions import next_step
+from tasks.answers import note_answer
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
 log = logging.getLogger(__name__)
-
-CONCURRENT_QUESTIONS = 16
 
 
 @shared_task(name="sceneshift.poll")
@@ -46,7 +45,9 @@ def poll_job(services: Services, job_id: str, step: str, *, counted: bool = True
         if job is None:
             return {"skipped": taken.reason}
         outcome = services.provider.query(job.result_key)
-        return conclude(services, job, next_step(job, outcome, services.policy, services.store.clock.now()))
+        report = conclude(services, job, next_step(job, outcome, services.policy, services.store.clock.now()))
+        note_answer(services, job, outcome)
+        return report
 
 
 def poll_jobs(services: Services, pairs: list[tuple[str, str]]) -> Report:
@@ -62,10 +63,10 @@ def poll_jobs(services: Services, pairs: list[tuple[str, str]]) -> Report:
             return "error"
         return str(report.get("state", "skipped"))
 
-    return dict(Counter(_questioners().map(ask, enumerate(pairs))))
+    return dict(Counter(_questioners(services.settings.poll_concurrency).map(ask, enumerate(pairs))))
 
 
 @cache
-def _questioners() -> ThreadPoolExecutor:
+def _questioners(threads: int) -> ThreadPoolExecutor:
     """The threads that all batches of this process share, so that batches do not multiply connections."""
-    return ThreadPoolExecutor(CONCURRENT_QUESTIONS, thread_name_prefix="poll")
+    return ThreadPoolExecutor(threads, thread_name_prefix="poll")

@@ -19,6 +19,7 @@ from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.provider.protocol import Accepted, RenderItem
 from storage.opening import fetchable_url
+from tasks.answers import note_answer
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
@@ -61,7 +62,9 @@ def _submit_once(services: Services, job: JobRecord, body: bytes) -> Report:
     outcome = services.provider.submit(body, nonce=nonce)
     if isinstance(outcome, Accepted):
         log.info("submission.accepted", extra={"job_id": job.id, "result_key": outcome.result_key})
-    return conclude(services, submitting, next_step(submitting, outcome, services.policy, now))
+    report = conclude(services, submitting, next_step(submitting, outcome, services.policy, now))
+    note_answer(services, submitting, outcome)
+    return report
 
 
 def _render_item(services: Services, job: JobRecord) -> RenderItem:

@@ -46,6 +46,7 @@ class TimekeeperStep(bootsteps.StartStopStep):
             queue_length=QueueLengths(worker.app),
             heartbeat=Heartbeat(heartbeat_path()),
             interval_seconds=settings.timekeeper_interval_seconds,
+            poll_batch_max=settings.poll_batch_max,
         )
         self._timekeeper.start()
 

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 CLAIM_MAX = 500
 BATCH_FROM = 25
 """From so many polls due at once, a message carries a batch; below it, one job, which Flower shows as its own chain."""
-BATCH_SIZE = 50
+BATCH_MAX = 50
 PUBLISH_RETRY_SECONDS = 2.0
 RATE_SAMPLE_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
@@ -51,6 +51,7 @@ class Timekeeper:
         queue_length: QueueLength,
         heartbeat: Heartbeat,
         interval_seconds: float,
+        poll_batch_max: int = BATCH_MAX,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -58,6 +59,7 @@ class Timekeeper:
         self._queue_length = queue_length
         self._heartbeat = heartbeat
         self._interval_seconds = interval_seconds
+        self._poll_batch_max = poll_batch_max
         self._monotonic = monotonic
         self._rates = BeginRates()
         self._claim_from = float("-inf")
@@ -127,7 +129,7 @@ class Timekeeper:
             log.info("timekeeper.backlog", extra={"task": task, "steps": len(put_off), "pause_seconds": pause})
             self._store.due.postpone(put_off, pause)
         handed_out = self._store.due.hand_out(ready) if ready else []
-        if handed_out and not self._publisher.publish(messages_for(task, handed_out)):
+        if handed_out and not self._publisher.publish(messages_for(task, handed_out, batch_max=self._poll_batch_max)):
             self._store.due.postpone(handed_out, PUBLISH_RETRY_SECONDS)
 
     def _split(self, task: str, steps: list[DueStep]) -> tuple[list[DueStep], list[DueStep]]:
@@ -165,11 +167,11 @@ class Timekeeper:
         return pause_for_backlog(self._lengths[task], self._rates.per_second(task), self._store.due.lease_seconds)
 
 
-def messages_for(task: str, steps: Sequence[DueStep]) -> list[StepMessage]:
+def messages_for(task: str, steps: Sequence[DueStep], *, batch_max: int = BATCH_MAX) -> list[StepMessage]:
     """The messages that wake these steps of one task: one each, or batches when many polls are due."""
-    if task != "sceneshift.poll" or len(steps) < BATCH_FROM:
+    if task != "sceneshift.poll" or len(steps) < BATCH_FROM or batch_max == 1:
         return [message_for_due(step) for step in steps]
-    return [_batch(steps[start : start + BATCH_SIZE]) for start in range(0, len(steps), BATCH_SIZE)]
+    return [_batch(steps[start : start + batch_max]) for start in range(0, len(steps), batch_max)]
 
 
 def _batch(steps: Sequence[DueStep]) -> StepMessage:

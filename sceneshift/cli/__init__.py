@@ -1,7 +1,8 @@
 """The command line: `sceneshift COMMAND`. Each command is loaded when it is called.
 
 Data goes to standard output and everything else to standard error. Exit codes: 0 done, 1 the job or the command failed,
-2 wrong usage or a wrong value, 5 something that is needed could not be reached, 6 the waiting took too long.
+2 wrong usage or a wrong value, 4 the provider refuses the credential or has no credits left, 5 something that is needed
+could not be reached, 6 the waiting took too long.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sceneshift.errors import ConfigurationError, InvalidRequestError, JobTimeou
 
 COMMANDS = {
     "demo": "workers.demo.command",
+    "doctor": "sceneshift.cli.doctor",
     "jobs": "sceneshift.cli.jobs",
     "simulator": "sceneshift.cli.simulator",
     "webhooks": "sceneshift.cli.webhooks",
@@ -25,6 +27,7 @@ COMMANDS = {
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_REFUSED = 4
 EXIT_UNREACHABLE = 5
 EXIT_TIMEOUT = 6
 
@@ -71,9 +74,8 @@ def cli() -> None:
 def main() -> int:
     """Run the command line; an expected error is one sentence on standard error and its exit code."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
+        # A command that ends early with a code of its own has it returned here; the others return nothing.
+        return int(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -83,7 +85,6 @@ def main() -> int:
     except SceneshiftError as error:
         click.echo(f"error: {error}", err=True)
         return exit_code_of(error)
-    return 0
 
 
 def exit_code_of(error: SceneshiftError) -> int:

@@ -12,7 +12,7 @@ import click
 
 from sceneshift.cli.output import clock_time, print_json, print_table, snapshot_document
 from sceneshift.client import cancel_job, current_client, enqueue_job, get_job
-from sceneshift.errors import InvalidRequestError, StoreUnavailableError
+from sceneshift.errors import InvalidRequestError, SceneshiftError, StoreUnavailableError
 from sceneshift.handle import JobEvent, JobSnapshot, snapshot_of
 from sceneshift.jobs.events import ResolveAction
 from sceneshift.jobs.states import JobState
@@ -107,13 +107,39 @@ def explain(job_id: str, *, as_json: bool) -> None:
     job = get_job(job_id)
     snapshot = job.snapshot()
     events = job.timeline()
+    answer = _kept_answer(job_id)
     if as_json:
-        print_json({"job": snapshot_document(snapshot), "timeline": [_entry(event) for event in events]})
+        timeline = [_entry(event) for event in events]
+        document = snapshot_document(snapshot)
+        print_json({"job": document, "timeline": timeline, "unreadable_answer": answer is not None})
         return
-    _print_snapshot(snapshot, _webhooks(job_id))
+    kept = f"{len(answer)} characters are kept: sceneshift jobs answer {job_id}" if answer else None
+    _print_snapshot(snapshot, [*_webhooks(job_id), *([("unreadable answer", kept)] if kept else [])])
     click.echo()
     for event in events:
         click.echo(_line(event))
+
+
+def _kept_answer(job_id: str) -> str | None:
+    from sceneshift.store.connection import translating  # noqa: PLC0415
+
+    with translating(StoreUnavailableError, "try again", job_id=job_id):
+        return current_client().store.answers.kept(job_id)
+
+
+@command.command("answer")
+@click.argument("job_id")
+@as_json
+def answer(job_id: str, *, as_json: bool) -> None:
+    """Print the provider's last answer about a job that could not be read; a lost result key may be in it."""
+    get_job(job_id)
+    text = _kept_answer(job_id)
+    if text is None:
+        raise SceneshiftError("no unreadable answer of the provider is kept", job_id=job_id)
+    if as_json:
+        print_json({"job_id": job_id, "answer": text})
+    else:
+        click.echo(text)
 
 
 @command.command("watch")

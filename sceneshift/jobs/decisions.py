@@ -39,9 +39,12 @@ ACCOUNT_RETRY_SECONDS = 60.0
 NO_RECORD_GRACE_SECONDS = 300.0
 """So long after submission an unknown key may only be a provider that has not caught up with itself."""
 STRIKES_MAX = 6
-"""So many lost or empty answers in a row are believed; with their growing pauses they span 40 minutes."""
+"""So many bad answers in a row are believed; with their growing pauses they span 40 minutes."""
 STRIKE_RETRY_FIRST_SECONDS = 20.0
 STRIKE_RETRY_GROWTH = 3.0
+
+SOURCE_RETRY_AFTER_MAX_SECONDS = 3600.0
+"""A source's server may ask for patience, but not for so much that the job looks forgotten."""
 
 STORE_RETRY_FIRST_SECONDS = 2.0
 STORE_RETRY_MAX_SECONDS = 300.0
@@ -131,9 +134,40 @@ def _after_refusal(job: JobRecord, error: ProviderError) -> events.Event:
     blocked_by = _DELAYS.get(error.kind)
     if blocked_by is None:
         return events.JobRefused(fault=fault_of(error))
-    pause = spread(job, ACCOUNT_RETRY_SECONDS) if error.kind in _ACCOUNT else submit_backoff_seconds(job)
+    # A refusal without a reason may mean this very picture: waiting for ever would not help it.
+    unexplained = error.kind is ErrorKind.THROTTLED and error.is_guess
+    if unexplained and job.strikes + 1 >= STRIKES_MAX:
+        return events.JobRefused(
+            fault=JobFault(code="refused_unexplained", message=error.message, request_id=error.request_id)
+        )
+    if error.kind in _ACCOUNT:
+        pause = spread(job, ACCOUNT_RETRY_SECONDS)
+    else:
+        pause = _strike_pause_seconds(job) if unexplained else submit_backoff_seconds(job)
     return events.SubmissionDelayed(
-        blocked_by=blocked_by, retry_in_seconds=max(pause, error.retry_after_seconds or 0.0), new_epoch=True
+        blocked_by=blocked_by,
+        retry_in_seconds=max(pause, error.retry_after_seconds or 0.0),
+        new_epoch=True,
+        strike=unexplained,
+    )
+
+
+def after_bad_source(
+    job: JobRecord, fault: JobFault, *, may_pass: bool, retry_after_seconds: float | None = None
+) -> events.SubmissionDelayed | events.JobRefused:
+    """What follows when `image` or `mask` cannot be rendered, before anything was sent: the end, or another look later.
+
+    What may pass by itself is believed after as many looks in a row as a lost result is, over the same 40 minutes.
+    """
+    if not may_pass or job.strikes + 1 >= STRIKES_MAX:
+        return events.JobRefused(fault=fault)
+    asked_for_seconds = min(retry_after_seconds or 0.0, SOURCE_RETRY_AFTER_MAX_SECONDS)
+    return events.SubmissionDelayed(
+        blocked_by=fault.code,
+        message=fault.message,
+        retry_in_seconds=max(_strike_pause_seconds(job), asked_for_seconds),
+        new_epoch=False,
+        strike=True,
     )
 
 
@@ -161,11 +195,11 @@ def _after_failed_query(job: JobRecord, error: ProviderError, policy: Policy, no
 
 
 def _struck(job: JobRecord, now: float) -> events.PollScheduled:
-    return events.PollScheduled(
-        poll_in_seconds=spread(job, STRIKE_RETRY_FIRST_SECONDS * STRIKE_RETRY_GROWTH**job.strikes),
-        strike=True,
-        overdue=_is_overdue(job, now),
-    )
+    return events.PollScheduled(poll_in_seconds=_strike_pause_seconds(job), strike=True, overdue=_is_overdue(job, now))
+
+
+def _strike_pause_seconds(job: JobRecord) -> float:
+    return spread(job, STRIKE_RETRY_FIRST_SECONDS * STRIKE_RETRY_GROWTH**job.strikes)
 
 
 def _poll_again(

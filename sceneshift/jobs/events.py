@@ -31,12 +31,15 @@ class SubmissionAccepted:
 class SubmissionDelayed:
     """Nothing was accepted, and the same job may be submitted later.
 
-    `new_epoch` is true when the request reached the gateway, which then remembers its nonce.
+    `new_epoch` is true when the request reached the gateway, which then remembers its nonce. `strike` marks a source
+    that could not be had, or a refusal without a reason; `message` says for the timeline what was in the way.
     """
 
     blocked_by: str
     retry_in_seconds: float
     new_epoch: bool
+    strike: bool = False
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,8 @@ class JobRecord:
     submits: int = 0
     polls: int = 0
     strikes: int = 0
-    """Answers in a row that look like a lost or empty result; an ordinary answer starts the count anew."""
+    """Bad answers in a row, of a source's server before submission or about the result after it; a good one starts the
+    count anew."""
     store_attempts: int = 0
     submitted_at: float | None = None
     rendered_at: float | None = None

@@ -19,8 +19,10 @@ import httpx
 from sceneshift import __version__
 from sceneshift.errors import ConfigurationError
 from sceneshift.provider.answer import Answer, read_answer
+from sceneshift.provider.classification import is_about_nonce
 from sceneshift.provider.outcomes import query_outcome, submit_outcome
 from sceneshift.provider.protocol import (
+    Endpoint,
     ErrorKind,
     NotSent,
     OutcomeUnknown,
@@ -30,8 +32,8 @@ from sceneshift.provider.protocol import (
     RenderItem,
     SubmitOutcome,
 )
-from sceneshift.provider.redaction import clip, redactor
-from sceneshift.provider.wire import Endpoint, query_body, submit_body
+from sceneshift.provider.redaction import Redactor, clip
+from sceneshift.provider.wire import query_body, submit_body
 from sceneshift.settings import Settings
 
 _CONNECTIONS_MAX = 100
@@ -74,7 +76,7 @@ class BgRepProvider:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base_url = _checked_base_url(base_url)
-        self._redact = redactor(_checked_appcode(appcode))
+        self._redact = Redactor(_checked_appcode(appcode))
         self._read_timeout_seconds = read_timeout_seconds
         self._new_nonce = new_nonce
         self._max_body_bytes = max_body_bytes
@@ -135,16 +137,23 @@ class BgRepProvider:
 
     def query(self, result_key: str) -> QueryOutcome:
         """What became of an earlier submission. A nonce that somebody used before is replaced once."""
-        outcome = self._query_once(result_key)
-        if isinstance(outcome, QueryFailed) and outcome.error.kind is ErrorKind.NONCE_USED:
-            return self._query_once(result_key)
-        return outcome
-
-    def _query_once(self, result_key: str) -> QueryOutcome:
-        answer = self._post(Endpoint.QUERY, query_body(result_key), self._new_nonce())
+        answer = self.ask(result_key)
         if isinstance(answer, Answer):
             return query_outcome(answer, result_key)
         return QueryFailed(error=ProviderError(kind=ErrorKind.TRANSIENT, message=answer.reason))
+
+    def ask(self, result_key: str) -> Answer | NotSent | OutcomeUnknown:
+        """The answer to a query as it came, for who looks at the provider and not at a job.
+
+        When it is about the nonce, the query is sent once more with another one.
+        """
+        answer = self._ask_once(result_key)
+        if isinstance(answer, Answer) and is_about_nonce(answer):
+            return self._ask_once(result_key)
+        return answer
+
+    def _ask_once(self, result_key: str) -> Answer | NotSent | OutcomeUnknown:
+        return self._post(Endpoint.QUERY, query_body(result_key), self._new_nonce())
 
     def _post(self, endpoint: Endpoint, body: bytes, nonce: str) -> Answer | NotSent | OutcomeUnknown:
         """The answer to one request, whole or not; where none came, whether the request can have arrived."""

@@ -2,10 +2,11 @@
 
 The provider's error table survives in two readings that assign codes to messages differently, and its gateway uses the
 same HTTP statuses as the service behind it. So an answer is read in this order, and the first match decides: gateway
-code, gateway message, provider message, HTTP status together with the provider's code, HTTP status.
+code, message of the provider's JSON, gateway message, HTTP status together with the provider's code, HTTP status.
 
-A submission counts as refused only on evidence that nothing was started. An HTTP status is no such evidence (429
-excepted, which has one meaning), nor is a code without its status; everything else is an unknown outcome.
+A submission counts as refused only on evidence that nothing was started, which nothing else in the answer contradicts.
+An HTTP status is no such evidence (429 excepted, which has one meaning), nor is a code without its status; everything
+else is an unknown outcome.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from http import HTTPStatus
 from typing import Final
 
 from sceneshift.provider.answer import Answer
-from sceneshift.provider.protocol import ErrorKind
-from sceneshift.provider.wire import Endpoint
+from sceneshift.provider.documented import ROWS, kinds_of_code
+from sceneshift.provider.protocol import Endpoint, ErrorKind
 
 # Gateway codes: the longest matching beginning decides. `refused`: the gateway answered without calling the back end.
 # X codes are the gateway's own failures, which may strike after the call; D codes are about the call itself, where only
@@ -55,7 +56,7 @@ MESSAGES: Final[tuple[tuple[str, ErrorKind], ...]] = (
     ("job execution", ErrorKind.EXECUTION_FAILED),
     ("authorization required", ErrorKind.UNAUTHORIZED),
     ("expiry of authorization", ErrorKind.UNAUTHORIZED),
-    ("invalid appcode", ErrorKind.UNAUTHORIZED),
+    ("appcode", ErrorKind.UNAUTHORIZED),
     ("unauthorized", ErrorKind.UNAUTHORIZED),
     ("service does not exist", ErrorKind.MISCONFIGURED),
     ("illegal service", ErrorKind.MISCONFIGURED),
@@ -72,29 +73,33 @@ MESSAGES: Final[tuple[tuple[str, ErrorKind], ...]] = (
     ("service unavailable", ErrorKind.TRANSIENT),
 )
 
-# (HTTP status, code): (meaning on submit, meaning on query), right under both readings or at least harmless.
-# 403 with ...04 or ...05 may be throttling, credits or content: throttling is the one that mends itself by waiting.
-STATUSES_WITH_CODES: Final[dict[tuple[int, str], tuple[ErrorKind, ErrorKind]]] = {
-    (500, "23500000"): (ErrorKind.TRANSIENT, ErrorKind.TRANSIENT),
-    (500, "23500001"): (ErrorKind.TRANSIENT, ErrorKind.TRANSIENT),
-    (401, "23500001"): (ErrorKind.UNAUTHORIZED, ErrorKind.UNAUTHORIZED),
-    (401, "23500002"): (ErrorKind.UNAUTHORIZED, ErrorKind.UNAUTHORIZED),
-    (404, "23500002"): (ErrorKind.MISCONFIGURED, ErrorKind.MISCONFIGURED),
-    (404, "23500003"): (ErrorKind.MISCONFIGURED, ErrorKind.MISCONFIGURED),
-    (403, "23500003"): (ErrorKind.CREDITS_EXHAUSTED, ErrorKind.CREDITS_EXHAUSTED),
-    (403, "23500004"): (ErrorKind.THROTTLED, ErrorKind.THROTTLED),
-    (403, "23500005"): (ErrorKind.THROTTLED, ErrorKind.THROTTLED),
-    (403, "23500006"): (ErrorKind.CONTENT_REJECTED, ErrorKind.CONTENT_REJECTED),
-    (400, "23500006"): (ErrorKind.SOURCE_UNREACHABLE, ErrorKind.SOURCE_UNREACHABLE),
-    (400, "23500007"): (ErrorKind.SOURCE_UNFIT, ErrorKind.SOURCE_UNFIT),
-    (400, "23500008"): (ErrorKind.SOURCE_UNFIT, ErrorKind.NO_RECORD),
-    (400, "23500009"): (ErrorKind.INVALID_INPUT, ErrorKind.NO_RECORD),
-    (400, "23500010"): (ErrorKind.INVALID_INPUT, ErrorKind.INVALID_INPUT),
-    (500, "23500011"): (ErrorKind.EXECUTION_FAILED, ErrorKind.EXECUTION_FAILED),
-    (400, "23500012"): (ErrorKind.INVALID_INPUT, ErrorKind.INVALID_INPUT),
-    (400, "23500013"): (ErrorKind.INVALID_INPUT, ErrorKind.INVALID_INPUT),
-    (400, "23500014"): (ErrorKind.MISCONFIGURED, ErrorKind.MISCONFIGURED),
-}
+
+def _meaning_of_code(http_status: int, code: str, endpoint: Endpoint) -> ErrorKind | None:
+    """What a code means beside its status, when the message is of no use: right in both readings, or harmless."""
+    kinds = kinds_of_code(http_status, code)
+    if endpoint is Endpoint.QUERY and ErrorKind.NO_RECORD in kinds:
+        return ErrorKind.NO_RECORD
+    # A submission names no record.
+    kinds = tuple(kind for kind in kinds if kind is not ErrorKind.NO_RECORD)
+    # Throttling, credits or content: throttling is the one that mends itself by waiting.
+    if ErrorKind.THROTTLED in kinds:
+        return ErrorKind.THROTTLED
+    return kinds[0] if kinds else None
+
+
+def _meanings_of_codes() -> dict[tuple[int, str], tuple[ErrorKind, ErrorKind]]:
+    meanings = {}
+    for row in ROWS:
+        for code in (row.code_b, row.code_a):
+            on_submit = _meaning_of_code(row.http_status, code, Endpoint.SUBMIT)
+            on_query = _meaning_of_code(row.http_status, code, Endpoint.QUERY)
+            if on_submit and on_query:
+                meanings[row.http_status, code] = (on_submit, on_query)
+    return meanings
+
+
+# (HTTP status, code): (meaning on submit, meaning on query).
+STATUSES_WITH_CODES: Final = _meanings_of_codes()
 
 # A status by itself. Other 4xx: invalid input; other 3xx: misconfigured; all the rest: transient.
 STATUSES: Final[dict[int, ErrorKind]] = {
@@ -117,10 +122,14 @@ _ITEM_KINDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What an error means; `refused`, which matters for a submission: there is evidence that nothing was started."""
+    """What an error means; `refused`, which matters for a submission: there is evidence that nothing was started.
+
+    `is_guess`: only the HTTP status speaks for this kind, or a code that has another meaning in the other reading.
+    """
 
     kind: ErrorKind
     refused: bool
+    is_guess: bool = False
 
 
 def classify(answer: Answer, endpoint: Endpoint) -> Classification:
@@ -128,15 +137,24 @@ def classify(answer: Answer, endpoint: Endpoint) -> Classification:
     found = (
         _by_nonce(answer)
         or _by_gateway_code(answer)
-        or _by_gateway_message(answer)
-        or _by_provider_message(answer)
+        or _by_messages(answer)
         or _by_status_and_code(answer, endpoint)
         or _by_status(answer)
     )
-    if endpoint is Endpoint.SUBMIT and found.kind is ErrorKind.NO_RECORD:
+    kind, refused = found.kind, found.refused and not answer.claims_success
+    if endpoint is Endpoint.SUBMIT and kind is ErrorKind.NO_RECORD:
         # A submission names no record: this is the query endpoint's answer, from a wrong address.
-        return Classification(ErrorKind.MISCONFIGURED, found.refused)
-    return found
+        kind = ErrorKind.MISCONFIGURED
+    return Classification(kind, refused, found.is_guess)
+
+
+def is_about_nonce(answer: Answer) -> bool:
+    """The call was not looked at because of its nonce: another one is worth a try, where a second call is harmless."""
+    return (
+        answer.gateway_code.upper() in {"S403NU", "I400NC"}
+        or "nonce" in answer.gateway_message.casefold()
+        or _by_nonce(answer) is not None
+    )
 
 
 def classify_item_message(message: str) -> ErrorKind:
@@ -158,21 +176,31 @@ def _by_gateway_code(answer: Answer) -> Classification | None:
     for length in range(len(code), 0, -1):
         if row := GATEWAY_CODES.get(code[:length]):
             kind, refused = row
-            return Classification(kind, refused and not answer.is_2xx)
+            return Classification(kind, refused and answer.http_status >= HTTPStatus.BAD_REQUEST)
     return None
+
+
+def _by_messages(answer: Answer) -> Classification | None:
+    """What provider and gateway say, the provider's own JSON first; when one tells of a start, nothing is refused."""
+    by_provider, by_gateway = _by_provider_message(answer), _by_gateway_message(answer)
+    envelope = answer.envelope
+    is_providers = envelope is not None and not (envelope.success is None and envelope.code is None)
+    found = (by_provider or by_gateway) if is_providers else (by_gateway or by_provider)
+    if found and any(each.kind in INCONCLUSIVE for each in (by_provider, by_gateway) if each):
+        return Classification(found.kind, refused=False)
+    return found
 
 
 def _by_gateway_message(answer: Answer) -> Classification | None:
     if kind := _kind_of_message(answer.gateway_message):
-        return Classification(kind, kind not in INCONCLUSIVE and not answer.is_2xx)
+        return Classification(kind, answer.is_4xx)
     return None
 
 
 def _by_provider_message(answer: Answer) -> Classification | None:
     envelope = answer.envelope
     if envelope and (kind := _kind_of_message(envelope.message)):
-        says_no = answer.is_4xx or (answer.is_2xx and envelope.says_failed)
-        return Classification(kind, kind not in INCONCLUSIVE and says_no)
+        return Classification(kind, answer.is_4xx or (answer.is_2xx and envelope.says_failed))
     return None
 
 
@@ -180,7 +208,8 @@ def _by_status_and_code(answer: Answer, endpoint: Endpoint) -> Classification | 
     code = answer.envelope.code if answer.envelope else None
     if code and (kinds := STATUSES_WITH_CODES.get((answer.http_status, code))):
         kind = kinds[0] if endpoint is Endpoint.SUBMIT else kinds[1]
-        return Classification(kind, kind not in INCONCLUSIVE)
+        is_guess = len(kinds_of_code(answer.http_status, code)) > 1
+        return Classification(kind, kind not in INCONCLUSIVE, is_guess)
     return None
 
 
@@ -190,7 +219,7 @@ def _by_status(answer: Answer) -> Classification:
     kind = _kind_of_status(answer.http_status)
     only_meaning = answer.http_status == HTTPStatus.TOO_MANY_REQUESTS
     evidence = only_meaning or (answer.is_4xx and (gateway_spoke or provider_spoke))
-    return Classification(kind, evidence and kind not in INCONCLUSIVE)
+    return Classification(kind, evidence and kind not in INCONCLUSIVE, is_guess=not only_meaning)
 
 
 def _kind_of_status(http_status: int) -> ErrorKind:

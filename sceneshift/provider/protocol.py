@@ -6,7 +6,7 @@ A submission is classified by one question: could the provider have accepted it?
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -24,6 +24,13 @@ class RenderItem:
     steps: int
     num_output: int
     seed: int | None = None
+
+
+class Endpoint(StrEnum):
+    """The two calls, by the last part of their path."""
+
+    SUBMIT = "submit"
+    QUERY = "query"
 
 
 class ErrorKind(StrEnum):
@@ -45,7 +52,10 @@ class ErrorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderError:
-    """An error answer of the provider or of its gateway; `message` is capped and on one line."""
+    """An error answer of the provider or of its gateway; `message` is capped and on one line.
+
+    `is_guess`: the answer's status and code allow another kind too, and it has no message that decides.
+    """
 
     kind: ErrorKind
     message: str
@@ -53,10 +63,31 @@ class ProviderError:
     code: str | None = None
     request_id: str | None = None
     retry_after_seconds: float | None = None
+    is_guess: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class NotedAnswer:
+    """What an answer said that is worth counting: an error, or something that the documentation does not foresee.
+
+    `code` and `message` are empty where the answer has none; both are redacted and short.
+    """
+
+    endpoint: Endpoint
+    http_status: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """An outcome that came with an answer, which is `noted` when it is worth counting."""
+
+    noted: NotedAnswer | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(_Answered):
     """The provider will render, and charges for it."""
 
     result_key: str
@@ -71,49 +102,57 @@ class NotSent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(_Answered):
     """The provider or its gateway said no before rendering anything: nothing was charged."""
 
     error: ProviderError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeUnknown:
-    """The provider may have accepted: the answer is lost, unreadable, or an error that can follow an acceptance."""
+class OutcomeUnknown(_Answered):
+    """The provider may have accepted: the answer is lost, unreadable, or an error that can follow an acceptance.
+
+    `unreadable_answer` is the text of a 2xx that could not be taken for an acceptance: a person may find the key in it.
+    """
 
     reason: str
     error: ProviderError | None = None
+    unreadable_answer: str = field(default="", repr=False)
 
 
 SubmitOutcome = Accepted | NotSent | Refused | OutcomeUnknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
+class Pending(_Answered):
     """Not finished. `provider_status` is its own word, which may be one that nobody documented."""
 
     provider_status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Succeeded:
+class Succeeded(_Answered):
     """Finished; `urls` are the result images in order. They expire."""
 
     urls: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenderFailed:
+class RenderFailed(_Answered):
     """The provider says that this item failed for good."""
 
     error: ProviderError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryFailed:
-    """The question was not answered: it says nothing about the job, except where `error.kind` is `NO_RECORD`."""
+class QueryFailed(_Answered):
+    """The question was not answered: it says nothing about the job, except where `error.kind` is `NO_RECORD`.
+
+    `unreadable_answer` is the text of a 2xx that is neither a state of the job nor an error.
+    """
 
     error: ProviderError
+    unreadable_answer: str = field(default="", repr=False)
 
 
 QueryOutcome = Pending | Succeeded | RenderFailed | QueryFailed

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-
-Redact = Callable[[str], str]
 
 _MESSAGE_LENGTH = 300
 _URL = re.compile(r"(?i)\b((?:https?|s3|oss)://)(?:[^\s/?#@\"'<>]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?")
 
 
-def redactor(secret: str) -> Redact:
-    """A function that makes any text one printable line without URL credentials, URL queries and this secret.
+class Redactor:
+    """Takes this secret, URL credentials and URL queries out of texts, and everything that cannot be printed.
 
     Presigned URLs carry their signature in the query. A gateway may repeat the credential that it refuses.
     """
-    secret_pattern = re.compile(re.escape(secret), re.IGNORECASE)
 
-    def redact(text: str) -> str:
+    def __init__(self, secret: str) -> None:
+        self._secret = re.compile(re.escape(secret), re.IGNORECASE)
+
+    def __call__(self, text: str) -> str:
+        """The text as one line."""
         # Unprintable characters go first: one inside the secret would hide it from the pattern.
         line = "".join(filter(str.isprintable, " ".join(text.split())))
-        return secret_pattern.sub("[secret]", _URL.sub(r"\1\2", line.replace("\\/", "/")))
+        return self._secret.sub("[secret]", _URL.sub(r"\1\2", line.replace("\\/", "/")))
 
-    return redact
+    def lines(self, text: str, *, max_bytes: int) -> str:
+        """The text with its line breaks, at most so long in UTF-8; an ellipsis shows that there was more."""
+        # The secret goes before the cut, which might leave half of it.
+        whole = self._secret.sub("[secret]", text)
+        kept = "\n".join(self(line) for line in whole[:max_bytes].splitlines()).encode()
+        if len(kept) <= max_bytes and len(whole) <= max_bytes:
+            return kept.decode()
+        return kept[: max_bytes - len("…".encode())].decode(errors="ignore") + "…"
 
 
 def clip(text: str, length: int = _MESSAGE_LENGTH) -> str:

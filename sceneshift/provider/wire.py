@@ -8,23 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from sceneshift.provider.documented import SUCCESS_CODES
 from sceneshift.provider.protocol import RenderItem
 
 _RESULT_KEY_LENGTH = 256
 _URL_LENGTH = 8192
 # Two different values for one of these leave open what the provider meant.
 _DECISIVE_FIELDS = frozenset({"success", "code", "data", "result_key", "task_list", "status", "results"})
-
-
-class Endpoint(StrEnum):
-    """The two calls, by the last part of their path."""
-
-    SUBMIT = "submit"
-    QUERY = "query"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +33,12 @@ class Envelope:
     @property
     def says_failed(self) -> bool:
         """The provider itself says that this call failed; its flag outranks its code."""
-        return self.success is False or (self.success is None and self.code not in {None, "0"})
+        return self.success is False or (self.success is None and self.code not in {None, *SUCCESS_CODES})
+
+    @property
+    def contradicts_itself(self) -> bool:
+        """Flag and code are both there, and the samples know no such pair."""
+        return None not in {self.success, self.code} and self.success is not (self.code == "0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,8 @@ SERVICE = Patience(timeout_seconds=5.0, retries=40)
 """A worker holds on for half a minute and more: what it knows may have been paid for."""
 TIMEKEEPER = Patience(timeout_seconds=2.0, retries=0)
 """A timekeeper looks again in a second anyway."""
+NOTES = Patience(timeout_seconds=1.0, retries=0)
+"""What is only good to know holds up no work."""
 
 
 def connect(url: str, patience: Patience) -> Redis:
@@ -54,7 +56,7 @@ def connect(url: str, patience: Patience) -> Redis:
             retry_on_error=[RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError],
         )
     except ValueError as error:
-        raise ConfigurationError(f"SCENESHIFT_REDIS_URL: {_without_password(str(error))}") from None
+        raise ConfigurationError(f"SCENESHIFT_REDIS_URL: {without_password(str(error))}") from None
 
 
 @contextmanager
@@ -63,11 +65,12 @@ def translating(error_type: type[SceneshiftError], remedy: str, *, job_id: str |
     try:
         yield
     except RedisError as error:
-        text = _without_password(str(error))
+        text = without_password(str(error))
         raise error_type(
             f"the job store did not answer ({type(error).__name__}: {text}); {remedy}", job_id=job_id
         ) from error
 
 
-def _without_password(text: str) -> str:
+def without_password(text: str) -> str:
+    """The text, cut short and without the password of a URL in it."""
     return re.sub(r"//[^/@\s]*@", "//***@", text)[:200]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sceneshift import identifiers
+from sceneshift.jobs.change import DeliveryDraft
 from sceneshift.jobs.record import JobFault, JobRecord
-from sceneshift.jobs.transitions import DeliveryDraft
 from sceneshift.store.keys import Keys
 from sceneshift.store.scripts import load_script
 

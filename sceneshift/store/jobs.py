@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from sceneshift.jobs.change import Change, StaleEventError
 from sceneshift.jobs.events import (
     CancelRequested,
     Event,
@@ -18,7 +19,7 @@ from sceneshift.jobs.events import (
 )
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
-from sceneshift.jobs.transitions import Change, StaleEventError, advance
+from sceneshift.jobs.transitions import advance
 from sceneshift.store.deliveries import delivery_fields
 from sceneshift.store.keys import Keys
 from sceneshift.store.scripts import load_script

@@ -10,6 +10,7 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:job:ID:results        string   retention, when final  advance          URLs, outputs, losses (JSON)
     PREFIX:job:ID:timeline       list     retention, when final  accept, advance  one JSON line per event
     PREFIX:job:ID:changes        channel  -                      accept, advance  a message per timeline entry
+    PREFIX:job:ID:answer         string   retention              a step           the last answer that nobody could read
     PREFIX:idempotency:HASH      string   retention, when final  accept           the job that the key belongs to
     PREFIX:delivery:ID           hash     retention, when ended  advance, settle, one webhook of the outbox
                                                                  begin, hand_out
@@ -17,6 +18,7 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:jobs:STATE            zset     trimmed when expired   accept, advance  job, by when it came into the state
     PREFIX:deliveries:exhausted  zset     trimmed when expired   settle           delivery, by when it was given up
     PREFIX:begun                 hash     none                   begin            messages begun, by task
+    PREFIX:provider:answers      hash     none                   count_answer     how often each odd answer came (JSON)
     PREFIX:celery:*              -        -                      Celery           the broker's keys, when it is here too
 """
 
@@ -49,6 +51,9 @@ class Keys:
     def changes(self, job_id: str) -> str:
         return f"{self.prefix}:job:{job_id}:changes"
 
+    def answer(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}:answer"
+
     def idempotency(self, key: str) -> str:
         # Hashed, because a caller's text must neither choose a key of ours nor make a long one.
         return f"{self.prefix}:idempotency:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
@@ -74,3 +79,7 @@ class Keys:
     @property
     def begun(self) -> str:
         return f"{self.prefix}:begun"
+
+    @property
+    def provider_answers(self) -> str:
+        return f"{self.prefix}:provider:answers"

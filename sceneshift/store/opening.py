@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sceneshift.clock import Clock, RedisClock
 from sceneshift.settings import Settings
-from sceneshift.store.connection import Patience, connect
+from sceneshift.store.answers import AnswerStore
+from sceneshift.store.connection import NOTES, Patience, connect
 from sceneshift.store.deliveries import DeliveryStore
 from sceneshift.store.due import DueIndex
 from sceneshift.store.jobs import JobStore
@@ -29,13 +30,16 @@ class Store:
     due: DueIndex
     deliveries: DeliveryStore
     timeline: Timeline
+    answers: AnswerStore
 
 
 def open_job_store(
     settings: Settings, *, patience: Patience, client: Redis | None = None, clock: Clock | None = None
 ) -> Store:
     """The store that the settings name; nothing is sent before it is used."""
-    client = client or connect(settings.redis_url.get_secret_value(), patience)
+    url = settings.redis_url.get_secret_value()
+    notes = client or connect(url, NOTES)
+    client = client or connect(url, patience)
     clock = clock or RedisClock(client)
     keys = Keys(settings.key_prefix)
     retention, lease = settings.job_retention_seconds, settings.lease_seconds
@@ -47,4 +51,5 @@ def open_job_store(
         due=DueIndex(client, keys, clock, lease_seconds=lease),
         deliveries=DeliveryStore(client, keys, clock, retention_seconds=retention),
         timeline=Timeline(client, keys),
+        answers=AnswerStore(notes, keys, retention_seconds=retention),
     )

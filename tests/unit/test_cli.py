@@ -146,7 +146,7 @@ def test_a_job_is_shown_for_people_and_programs(run: Run, jobs: Place) -> None:
     assert an_output(0).uri in out
 
 
-@pytest.mark.parametrize("command", ["get", "explain", "watch", "cancel"])
+@pytest.mark.parametrize("command", ["get", "explain", "answer", "watch", "cancel"])
 def test_a_job_that_is_not_there_is_an_error(run: Run, jobs: Place, command: str) -> None:
     """One sentence on standard error, nothing on standard output, exit code 1."""
     jobs(a_job())
@@ -166,6 +166,7 @@ ID = a_job().id
         ("list", "--json"),
         ("get", ID),
         ("explain", ID),
+        ("answer", ID),
         ("watch", ID),
         ("cancel", ID),
         ("resolve", ID, "--fail"),
@@ -189,6 +190,8 @@ def test_a_store_that_is_away_is_five(run: Run, monkeypatch: pytest.MonkeyPatch,
         ("jobs", "load", ("list",)),
         ("jobs", "counts", ("list",)),
         ("timeline", "read", ("explain", "ID")),
+        ("answers", "kept", ("explain", "ID")),
+        ("answers", "kept", ("answer", "ID")),
         ("jobs", "transition", ("cancel", "ID")),
         ("jobs", "transition", ("resolve", "ID", "--fail")),
     ],
@@ -264,6 +267,20 @@ def test_an_explanation_has_the_timeline(run: Run, jobs: Place) -> None:
     table = run("jobs", "explain", job.id)[1]
     assert "operator" in table
     assert table.endswith("2026-11-23 00:00:00  needs_attention  cancel_requested    result=discard\n")
+
+
+def test_an_unreadable_answer_is_shown_whole(run: Run, jobs: Place, store: Store) -> None:
+    """Its explanation says in one line that there is one; without one, asking for it is an error of one sentence."""
+    job, text = jobs(SITUATIONS["held, answer lost"]), "<html>\n<p>result_key: 6c8d</p>\n</html>"
+    error = f"error: {job.id}: no unreadable answer of the provider is kept\n"
+    assert run("jobs", "answer", job.id) == (1, "", error)
+    assert "unreadable answer" not in run("jobs", "explain", job.id)[1]
+    store.answers.keep(job.id, text)
+    assert run("jobs", "answer", job.id) == (0, f"{text}\n", "")
+    assert json.loads(run("jobs", "answer", job.id, "--json")[1]) == {"job_id": job.id, "answer": text}
+    (line,) = [each for each in run("jobs", "explain", job.id)[1].splitlines() if each.startswith("unreadable answer")]
+    assert line.endswith(f"  {len(text)} characters are kept: sceneshift jobs answer {job.id}")
+    assert json.loads(run("jobs", "explain", job.id, "--json")[1])["unreadable_answer"] is True
 
 
 def test_who_decides_sees_what_the_provider_s_support_asks_for(run: Run, jobs: Place) -> None:

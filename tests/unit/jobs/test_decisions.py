@@ -138,6 +138,62 @@ def test_an_unknown_outcome_is_never_sent_again(error: ProviderError | None, req
     )
 
 
+BUSY = JobFault(code="source_server_error", message="image: shop.example answered with status 503")
+
+
+@pytest.mark.parametrize(("strikes", "ends"), [(0, False), (4, False), (5, True)])
+def test_refusal_without_a_reason_is_not_waited_for_for_ever(strikes: int, ends: bool) -> None:
+    """A 403 that may be throttling or may mean this picture counts as a strike; the sixth in a row ends the job."""
+    error = an_error(ErrorKind.THROTTLED, is_guess=True)
+    event = next_step(a_job(strikes=strikes), Refused(error=error), POLICY, NOW)
+    if ends:
+        assert isinstance(event, events.JobRefused)
+        assert event.fault.code == "refused_unexplained"
+    else:
+        assert isinstance(event, events.SubmissionDelayed)
+        assert (event.blocked_by, event.strike, event.new_epoch) == ("provider_throttled", True, True)
+
+
+def test_throttling_that_says_so_is_waited_for_without_end() -> None:
+    """Plain throttling never strikes."""
+    event = next_step(a_job(strikes=5), Refused(error=an_error(ErrorKind.THROTTLED)), POLICY, NOW)
+    assert isinstance(event, events.SubmissionDelayed)
+    assert not event.strike
+
+
+def looked_at(strikes: int = 0, **about: Any) -> events.SubmissionDelayed:
+    job = a_job(strikes=strikes)
+    event = decisions.after_bad_source(job, BUSY, may_pass=True, **about)
+    assert isinstance(event, events.SubmissionDelayed)
+    return event
+
+
+def test_a_source_that_is_wrong_for_good_ends_the_job_at_once() -> None:
+    """Nothing was sent, so its fault is a refusal like the provider's own."""
+    event = decisions.after_bad_source(a_job(), BUSY, may_pass=False, retry_after_seconds=60.0)
+    assert event == events.JobRefused(fault=BUSY)
+
+
+def test_a_source_that_may_come_back_is_looked_at_again_over_forty_minutes() -> None:
+    """The job says what is in the way, nothing was sent, and the sixth bad look in a row is believed."""
+    looks = [looked_at(strikes) for strikes in range(5)]
+    assert [event.retry_in_seconds for event in looks] == [
+        about(seconds) for seconds in (20.0, 60.0, 180.0, 540.0, 1620.0)
+    ]
+    assert {(event.blocked_by, event.message, event.new_epoch, event.strike) for event in looks} == {
+        (BUSY.code, BUSY.message, False, True)
+    }
+    assert decisions.after_bad_source(a_job(strikes=5), BUSY, may_pass=True) == events.JobRefused(fault=BUSY)
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"), [(None, about(20.0)), (0.0, about(20.0)), (600.0, 600.0), (3601.0, 3600.0), (1e9, 3600.0)]
+)
+def test_a_source_s_server_may_ask_for_an_hour(asked: float | None, waited: float) -> None:
+    """Its `Retry-After` stretches the pause, and an hour is the most that it gets."""
+    assert looked_at(retry_after_seconds=asked).retry_in_seconds == waited
+
+
 def test_a_result_is_stored_next() -> None:
     """The provider's URLs are passed on in their order."""
     assert next_step(rendering(), Succeeded(urls=("b", "a")), POLICY, NOW) == events.ResultsReady(urls=("b", "a"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sceneshift.jobs import events
+from sceneshift.jobs.change import StaleEventError
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge, JobState
-from sceneshift.jobs.transitions import StaleEventError, advance
+from sceneshift.jobs.transitions import advance
 from tests.factories import NOW, an_output
 from tests.unit.jobs.situations import EVENTS, LATE_KEY, POISON, RESULT_KEY, SITUATIONS
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 from sceneshift.identifiers import delivery_id, event_id
 from sceneshift.jobs import events
+from sceneshift.jobs.change import Change, StaleEventError
 from sceneshift.jobs.record import JobFault
 from sceneshift.jobs.states import TRANSITIONS, Charge, JobState
-from sceneshift.jobs.transitions import Change, StaleEventError, advance
+from sceneshift.jobs.transitions import advance
 from tests.factories import NOW, a_job, an_order, an_output
 from tests.unit.jobs.situations import (
     EVENTS,
@@ -233,6 +235,39 @@ def test_polls_are_counted_and_strikes_are_forgiven_by_an_answer() -> None:
     }
     assert {name: job.strikes for name, job in after.items()} == {"strike": 2, "answer": 0, "silence": 1}
     assert {job.polls for job in after.values()} == {3}
+
+
+def test_refusals_without_a_reason_are_counted_through_the_intents_between_them() -> None:
+    """The next attempt keeps the count of the refusals before it, and only of those."""
+    refused = SITUATIONS["queued"].evolve(strikes=2, blocked_by="provider_throttled")
+    assert advance(refused, EVENTS["intent"], NOW).after.strikes == 2
+    assert advance(refused.evolve(blocked_by="source_timeout"), EVENTS["intent"], NOW).after.strikes == 0
+
+
+def test_bad_looks_at_a_source_are_counted_until_something_else_happens() -> None:
+    """Each in a row is a strike; another delay, an intent or an acceptance starts the count anew."""
+    job = SITUATIONS["queued"].evolve(strikes=2)
+    delay: dict[str, Any] = {"blocked_by": "source_timeout", "retry_in_seconds": 20.0, "new_epoch": False}
+    look = events.SubmissionDelayed(**delay, strike=True, message="image: shop.example: reading took too long")
+    after = {
+        "look": advance(job, look, NOW),
+        "delay": advance(job, events.SubmissionDelayed(**delay), NOW),
+        "intent": advance(job, EVENTS["intent"], NOW),
+        "accepted": advance(SITUATIONS["submitting"].evolve(strikes=2), EVENTS["accepted"], NOW),
+    }
+    strikes = {name: change.after.strikes for name, change in after.items()}
+    assert strikes == {"look": 3, "delay": 0, "intent": 0, "accepted": 0}
+    assert after["look"].timeline == (
+        (
+            "submission_delayed",
+            {
+                "blocked_by": "source_timeout",
+                "message": "image: shop.example: reading took too long",
+                "until": NOW + 20.0,
+            },
+        ),
+    )
+    assert after["look"].after.charge is Charge.NOT_CHARGED
 
 
 def test_a_job_is_reported_as_overdue_once() -> None:

@@ -10,23 +10,13 @@ import httpx
 
 from sceneshift.provider.bg_rep import BgRepProvider
 from sceneshift.provider.protocol import RenderItem
+from tests import provider_document as document
 
 APPCODE = "canary-appcode-0123456789"
 BASE_URL = "https://provider.test/api/v1/bg-rep"
 NOW = 1_800_000_000.0
-RESULT_KEY = "6c8d2f2c00a254b1e915d8ade38aacb5"
-
-ITEM = RenderItem(
-    image="https://img.alicdn.com/abc.png",
-    mask="https://img.alicdn.com/abc.png",
-    positive_prompt="The perfume bottle is placed on soft pale yellow silk.",
-    negative_prompt="NSFW",
-    guidance_scale=7.5,
-    strength=0.5,
-    seed=0,
-    steps=50,
-    num_output=3,
-)
+RESULT_KEY = document.RESULT_KEY
+ITEM = RenderItem(**document.ITEM)
 
 Reply = httpx.Response | Exception
 

@@ -75,7 +75,13 @@ def test_query_takes_a_fresh_nonce_each_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [httpx.Response(403, headers=NONCE_USED), httpx.Response(400, json={"message": "Nonce Used"})]
+    "reply",
+    [
+        httpx.Response(403, headers=NONCE_USED),
+        httpx.Response(400, json={"message": "Nonce Used"}),
+        httpx.Response(400, headers={"X-Ca-Error-Code": "I400NC"}),
+        httpx.Response(400, headers={"X-Ca-Error-Message": "X-Ca-Nonce is required"}),
+    ],
 )
 def test_query_replaces_a_used_nonce_once(reply: httpx.Response) -> None:
     """A question that was refused for its nonce alone is asked once more with a new one."""

@@ -2,113 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import httpx
 import pytest
 
 from sceneshift.provider.classification import classify_item_message
 from sceneshift.provider.protocol import ErrorKind, OutcomeUnknown, QueryFailed, Refused
+from tests.provider_document import ERRORS, GATEWAY, Class, ErrorRow, GatewayForm, Reading
 from tests.unit.provider.recording import RESULT_KEY, Script, provider_on
 
-
-@dataclass(frozen=True)
-class Row:
-    status: int
-    message: str
-    code_b: int
-    code_a: int
-    kind: ErrorKind
-    refused: bool
-    submit_kind: ErrorKind | None = None
-    # By status and code alone, on submit and on query, for reading B and for reading A.
-    wordless_b: tuple[ErrorKind, ErrorKind] | None = None
-    wordless_a: tuple[ErrorKind, ErrorKind] | None = None
-
-    def wordless(self, reading: str) -> tuple[ErrorKind, ErrorKind]:
-        given = self.wordless_b if reading == "B" else self.wordless_a
-        return given or (self.submit_kind or self.kind, self.kind)
-
-    def code(self, reading: str) -> int:
-        return self.code_b if reading == "B" else self.code_a
-
-
 K = ErrorKind
-ROWS = [
-    Row(500, "Internal server error", 23500000, 23500001, K.TRANSIENT, refused=False),
-    Row(401, "Authorization required to perform current operation", 23500001, 23500002, K.UNAUTHORIZED, refused=True),
-    Row(404, "Specified service does not exist", 23500002, 23500003, K.MISCONFIGURED, refused=True),
-    Row(
-        403,
-        "User credit points are exhausted",
-        23500003,
-        23500004,
-        K.CREDITS_EXHAUSTED,
-        refused=True,
-        wordless_a=(K.THROTTLED, K.THROTTLED),
-    ),
-    Row(403, "Request was denied due to request throttling", 23500004, 23500005, K.THROTTLED, refused=True),
-    Row(
-        403,
-        "The image did not pass the content compliance check",
-        23500005,
-        23500006,
-        K.CONTENT_REJECTED,
-        refused=True,
-        wordless_b=(K.THROTTLED, K.THROTTLED),
-    ),
-    Row(
-        400,
-        "The image url provided is invalid or non-accessible",
-        23500006,
-        23500007,
-        K.SOURCE_UNREACHABLE,
-        refused=True,
-        wordless_a=(K.SOURCE_UNFIT, K.SOURCE_UNFIT),
-    ),
-    Row(
-        400,
-        "The uploaded image does not meet the requirements",
-        23500007,
-        23500008,
-        K.SOURCE_UNFIT,
-        refused=True,
-        wordless_a=(K.SOURCE_UNFIT, K.NO_RECORD),
-    ),
-    Row(
-        400,
-        "No records found related to the specified resultKey parameter",
-        23500008,
-        23500009,
-        K.NO_RECORD,
-        refused=True,
-        submit_kind=K.MISCONFIGURED,
-        wordless_b=(K.SOURCE_UNFIT, K.NO_RECORD),
-        wordless_a=(K.INVALID_INPUT, K.NO_RECORD),
-    ),
-    Row(
-        400,
-        "Required parameters cannot be empty",
-        23500009,
-        23500010,
-        K.INVALID_INPUT,
-        refused=True,
-        wordless_b=(K.INVALID_INPUT, K.NO_RECORD),
-    ),
-    Row(500, "Job execution failed", 23500011, 23500011, K.EXECUTION_FAILED, refused=False),
-    Row(400, "Required request body is missing", 23500012, 23500012, K.INVALID_INPUT, refused=True),
-    Row(400, "Illegal input parameter found", 23500013, 23500013, K.INVALID_INPUT, refused=True),
-    Row(400, "Illegal service name", 23500014, 23500014, K.MISCONFIGURED, refused=True),
-]
+KINDS: dict[Class, ErrorKind] = {
+    "transient": K.TRANSIENT,
+    "auth": K.UNAUTHORIZED,
+    "config": K.MISCONFIGURED,
+    "account": K.CREDITS_EXHAUSTED,
+    "throttle": K.THROTTLED,
+    "content": K.CONTENT_REJECTED,
+    "input": K.SOURCE_UNREACHABLE,
+    "unfit": K.SOURCE_UNFIT,
+    "empty": K.INVALID_INPUT,
+    "query": K.NO_RECORD,
+    "job": K.EXECUTION_FAILED,
+}
+"""What each class of the document is called here."""
+
+MAY_HAVE_STARTED: tuple[Class, ...] = ("transient", "job")
+
+# Where a code beside its status may mean something else: what it is taken for on submit and on query, harmless.
+WORDLESS: dict[tuple[Reading, Class], tuple[ErrorKind, ErrorKind]] = {
+    ("A", "account"): (K.THROTTLED, K.THROTTLED),  # waits, as for credits
+    ("B", "content"): (K.THROTTLED, K.THROTTLED),  # waits; the provider goes on refusing, and charges nothing
+    ("A", "input"): (K.SOURCE_UNFIT, K.SOURCE_UNFIT),  # both fail the job for its source
+    ("A", "unfit"): (K.SOURCE_UNFIT, K.NO_RECORD),  # a query is asked again, and has no source to be unfit
+    ("B", "query"): (K.SOURCE_UNFIT, K.NO_RECORD),  # a submission has no key to be unknown
+    ("A", "query"): (K.INVALID_INPUT, K.NO_RECORD),  # the same
+    ("B", "empty"): (K.INVALID_INPUT, K.NO_RECORD),  # asked again; the question always has its key
+}
 
 both_readings = pytest.mark.parametrize("reading", ["A", "B"])
-every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.message.replace(" ", "-"))
+every_row = pytest.mark.parametrize("row", ERRORS, ids=lambda row: row.message.replace(" ", "-"))
 
 
-def _body(row: Row, reading: str, **changes: Any) -> dict[str, Any]:
-    code = row.code(reading)
-    return {"success": False, "code": code, "message": row.message, "requestId": "415018a6-1", "data": None} | changes
+def _submit_kind(row: ErrorRow) -> ErrorKind:
+    """A submission that is told of an unknown key went to a wrong address."""
+    return K.MISCONFIGURED if row.class_ == "query" else KINDS[row.class_]
+
+
+def _refused(row: ErrorRow) -> bool:
+    return row.class_ not in MAY_HAVE_STARTED
+
+
+def _wordless(row: ErrorRow, reading: Reading) -> tuple[ErrorKind, ErrorKind]:
+    shared = row.class_ == "empty" and row.code("A") == row.code("B")
+    plain = (_submit_kind(row), KINDS[row.class_])
+    return plain if shared else WORDLESS.get((reading, row.class_), plain)
 
 
 def _submit_verdict(response: httpx.Response) -> tuple[ErrorKind, bool]:
@@ -126,118 +73,134 @@ def _query_kind(response: httpx.Response) -> ErrorKind:
 
 @every_row
 @both_readings
-def test_message_decides_on_submit(row: Row, reading: str) -> None:
+def test_message_decides_on_submit(row: ErrorRow, reading: Reading) -> None:
     """SUB9: on submit, each documented error means the same whichever code stands beside its message."""
-    verdict = _submit_verdict(httpx.Response(row.status, json=_body(row, reading)))
-    assert verdict == (row.submit_kind or row.kind, row.refused)
+    verdict = _submit_verdict(httpx.Response(row.http_status, json=row.answer(reading)))
+    assert verdict == (_submit_kind(row), _refused(row))
 
 
 @every_row
 @both_readings
-def test_message_decides_on_query(row: Row, reading: str) -> None:
+def test_message_decides_on_query(row: ErrorRow, reading: Reading) -> None:
     """On query, each documented error fails the question with its meaning, whichever code stands beside it."""
-    assert _query_kind(httpx.Response(row.status, json=_body(row, reading, code=str(row.code(reading))))) == row.kind
+    answer = row.answer(reading)
+    assert (
+        _query_kind(httpx.Response(row.http_status, json=answer | {"code": str(answer["code"])})) == KINDS[row.class_]
+    )
 
 
 @every_row
 @both_readings
-def test_failure_inside_a_200_is_refused_by_its_message(row: Row, reading: str) -> None:
+def test_failure_inside_a_200_is_refused_by_its_message(row: ErrorRow, reading: Reading) -> None:
     """SUB10: a 200 that says `success: false` is a refusal when its message is a known one."""
-    verdict = _submit_verdict(httpx.Response(200, json=_body(row, reading)))
-    assert verdict == (row.submit_kind or row.kind, row.refused)
+    verdict = _submit_verdict(httpx.Response(200, json=row.answer(reading)))
+    assert verdict == (_submit_kind(row), _refused(row))
+    assert _query_kind(httpx.Response(200, json=row.answer(reading))) == KINDS[row.class_]
 
 
 @every_row
 @both_readings
-def test_failure_inside_a_200_with_a_code_only_is_unknown(row: Row, reading: str) -> None:
+def test_failure_inside_a_200_with_a_code_only_is_unknown(row: ErrorRow, reading: Reading) -> None:
     """A code without its HTTP status is no evidence of a refusal."""
-    _, refused = _submit_verdict(httpx.Response(200, json=_body(row, reading, message="")))
+    _, refused = _submit_verdict(httpx.Response(200, json=row.answer(reading) | {"message": ""}))
     assert not refused
 
 
 @every_row
 @both_readings
-@pytest.mark.parametrize("message", [None, "", 7, "something new"])
-def test_status_and_code_decide_without_a_usable_message(row: Row, reading: str, message: object) -> None:
+@pytest.mark.parametrize("message", [None, "", 7, "something new", "\ufffd\ufffd"])
+def test_status_and_code_decide_without_a_usable_message(row: ErrorRow, reading: Reading, message: object) -> None:
     """Without a usable message, status and code are read together, by endpoint, in a way that no reading harms."""
-    response = httpx.Response(row.status, json=_body(row, reading, message=message))
-    on_submit, on_query = row.wordless(reading)
-    assert _submit_verdict(response) == (on_submit, row.refused)
-    assert _query_kind(httpx.Response(row.status, json=_body(row, reading, message=message))) == on_query
+    answer = row.answer(reading) | {"message": message}
+    on_submit, on_query = _wordless(row, reading)
+    assert _submit_verdict(httpx.Response(row.http_status, json=answer)) == (on_submit, _refused(row))
+    assert _query_kind(httpx.Response(row.http_status, json=answer)) == on_query
 
 
-@dataclass(frozen=True)
-class Gateway:
-    status: int
-    code: str
-    message: str
-    kind: ErrorKind
-    refused: bool
+@every_row
+@both_readings
+def test_an_error_that_also_claims_success_refuses_nothing(row: ErrorRow, reading: Reading) -> None:
+    """Where flag and code disagree, or a key stands beside an error, the submission may have been accepted."""
+    for claim in ({"success": True}, {"data": {"result_key": RESULT_KEY}}):
+        assert not _submit_verdict(httpx.Response(row.http_status, json=row.answer(reading) | claim))[1]
 
 
-GATEWAY = [
-    *(
-        Gateway(403, "", f"Throttled by {who} Flow Control", K.THROTTLED, True)
-        for who in ("USER", "APP", "API", "DOMAIN")
-    ),
-    *(
-        Gateway(429, f"T429{tail}", "Throttled", K.THROTTLED, True)
-        for tail in ("ID", "IN", "GR", "PA", "PR", "SR", "MR")
-    ),
-    Gateway(429, "T429PA", "", K.THROTTLED, True),
-    Gateway(429, "", "", K.THROTTLED, True),
-    Gateway(403, "", "Quota Exhausted", K.CREDITS_EXHAUSTED, True),
-    Gateway(403, "", "Api Market Subscription quota exhausted", K.CREDITS_EXHAUSTED, True),
-    Gateway(403, "", "Quota Expired", K.CREDITS_EXHAUSTED, True),
-    Gateway(403, "", "User Arrears", K.CREDITS_EXHAUSTED, True),
-    *(Gateway(403, f"B403{tail}", "", K.CREDITS_EXHAUSTED, True) for tail in ("MQ", "ME", "MI", "OD", "MO")),
-    Gateway(403, "", "Expiry of Authorization", K.UNAUTHORIZED, True),
-    Gateway(403, "A403EP", "", K.UNAUTHORIZED, True),
-    Gateway(403, "", "Unauthorized", K.UNAUTHORIZED, True),
-    Gateway(400, "", "Invalid AppCode `not exists`", K.UNAUTHORIZED, True),
-    *(Gateway(401, code, "", K.UNAUTHORIZED, True) for code in ("A401AC", "A400AC", "A400MA")),
-    Gateway(400, "", "Invalid Domain", K.MISCONFIGURED, True),
-    Gateway(400, "", "Invalid Url", K.MISCONFIGURED, True),
-    Gateway(404, "I404DO", "", K.MISCONFIGURED, True),
-    Gateway(404, "I404NF", "", K.MISCONFIGURED, True),
-    Gateway(405, "I405UM", "", K.MISCONFIGURED, True),
-    Gateway(400, "I400NC", "X-Ca-Nonce is required", K.MISCONFIGURED, True),
-    Gateway(400, "", "X-Ca-Nonce is required", K.MISCONFIGURED, True),
-    Gateway(400, "", "Invalid Param Location", K.INVALID_INPUT, True),
-    Gateway(400, "", "Empty Request Body", K.INVALID_INPUT, True),
-    Gateway(400, "", "Invalid Request Body", K.INVALID_INPUT, True),
-    Gateway(400, "I400XX", "", K.INVALID_INPUT, True),
-    Gateway(413, "I413RL", "", K.INVALID_INPUT, True),
-    Gateway(413, "I413UL", "", K.INVALID_INPUT, True),
-    Gateway(500, "", "Internal Error", K.TRANSIENT, False),
-    Gateway(500, "X500ER", "", K.TRANSIENT, False),
-    Gateway(503, "X503BZ", "", K.TRANSIENT, False),
-    Gateway(500, "", "Failed To Call Backend Service", K.TRANSIENT, False),
-    Gateway(503, "", "Service Unavailable", K.TRANSIENT, False),
-    *(Gateway(504, code, "", K.TRANSIENT, False) for code in ("D504CO", "D504RE", "D504TO", "X504TO", "")),
-    Gateway(502, "D502FC", "", K.TRANSIENT, False),
-    Gateway(502, "", "", K.TRANSIENT, False),
-    Gateway(503, "D503CB", "", K.TRANSIENT, True),
-    Gateway(503, "D503BB", "", K.TRANSIENT, False),
-    Gateway(500, "", "", K.TRANSIENT, False),
-    Gateway(503, "", "", K.TRANSIENT, False),
-    Gateway(403, "S403NU", "Nonce Used", K.NONCE_USED, False),
-    Gateway(403, "S403NU", "", K.NONCE_USED, False),
-    Gateway(400, "", "Nonce Used", K.NONCE_USED, False),
-    Gateway(400, "I400NC", "Nonce Used", K.NONCE_USED, False),
-    Gateway(400, "", "SignatureNonceUsed", K.NONCE_USED, False),
-    Gateway(403, "Q403ZZ", "", K.THROTTLED, True),
-    Gateway(400, "", "A text that nobody documented", K.INVALID_INPUT, True),
-    Gateway(500, "Q500ZZ", "", K.TRANSIENT, False),
+GATEWAY_KINDS = {
+    "back off": K.THROTTLED,
+    "account": K.CREDITS_EXHAUSTED,
+    "auth": K.UNAUTHORIZED,
+    "config": K.MISCONFIGURED,
+    "permanent": K.INVALID_INPUT,
+    "transient": K.TRANSIENT,
+    "nonce": K.NONCE_USED,
+}
+OTHER_FORMS = [
+    GatewayForm("newer", 429, "T429PA", "Throttled", False, "back off"),
+    GatewayForm("classic", 429, None, None, False, "back off"),
+    GatewayForm("newer", 403, "S403NU", None, True, "nonce"),
+    GatewayForm("newer", 400, "I400NC", "Nonce Used", True, "nonce"),
+    GatewayForm("classic", 400, None, "SignatureNonceUsed", True, "nonce"),
+    GatewayForm("classic", 400, None, "Missing AppCode", False, "auth"),
+    GatewayForm("newer", 403, "Q403ZZ", None, False, "back off"),
+    GatewayForm("classic", 400, None, "A text that nobody documented", False, "permanent"),
+    GatewayForm("newer", 500, "Q500ZZ", None, True, "transient"),
+    *(GatewayForm("classic", status, None, None, True, "transient") for status in (500, 502, 503)),
 ]
+"""Forms that the document does not have, but its gateway might."""
 
 
-@pytest.mark.parametrize("form", GATEWAY, ids=lambda form: f"{form.status}-{form.code}-{form.message}")
-def test_gateway_forms(form: Gateway) -> None:
+@pytest.mark.parametrize(
+    "form", [*GATEWAY, *OTHER_FORMS], ids=lambda form: f"{form.http_status}-{form.code}-{form.message}"
+)
+def test_gateway_forms(form: GatewayForm) -> None:
     """SUB8, SUB9: each gateway form keeps its meaning on both endpoints, and refuses only where nothing was started."""
-    headers = {"X-Ca-Error-Code": form.code, "X-Ca-Error-Message": form.message, "X-Ca-Request-Id": "R-1"}
-    assert _submit_verdict(httpx.Response(form.status, headers=headers)) == (form.kind, form.refused)
-    assert _query_kind(httpx.Response(form.status, headers=headers)) == form.kind
+    verdict = _submit_verdict(httpx.Response(form.http_status, headers=form.headers))
+    assert verdict == (GATEWAY_KINDS[form.action], not form.may_have_started)
+    assert _query_kind(httpx.Response(form.http_status, headers=form.headers)) == GATEWAY_KINDS[form.action]
+
+
+@pytest.mark.parametrize("form", GATEWAY, ids=lambda form: f"{form.http_status}-{form.code}-{form.message}")
+@pytest.mark.parametrize("status", [200, 301, 302, 307, 308])
+def test_a_gateway_s_word_beside_another_status_refuses_nothing(form: GatewayForm, status: int) -> None:
+    """A success or a redirect is no answer that a gateway refuses with, whatever its headers say."""
+    assert not _submit_verdict(httpx.Response(status, headers=form.headers))[1]
+
+
+@pytest.mark.parametrize("status", [102, 300, 301, 302, 303, 304, 307, 308])
+def test_neither_success_nor_error_is_unknown(status: int) -> None:
+    """A redirect is not followed and an interim answer not waited for: to a submission both are unknown outcomes."""
+    assert not _submit_verdict(httpx.Response(status, headers={"Location": "https://elsewhere.test/"}))[1]
+
+
+@pytest.mark.parametrize(
+    ("header", "message", "kind"),
+    [
+        ("Throttled by APP Flow Control", "The image did not pass the content compliance check", K.CONTENT_REJECTED),
+        ("Something", "User credit points are exhausted", K.CREDITS_EXHAUSTED),
+        ("Quota Exhausted", "", K.CREDITS_EXHAUSTED),
+        ("Quota Exhausted", "something new", K.CREDITS_EXHAUSTED),
+    ],
+)
+def test_the_provider_s_own_json_outranks_the_gateway_s_text(header: str, message: str, kind: ErrorKind) -> None:
+    """Without a gateway code the answer is the back end's, so its message comes before the header's."""
+    body = {"success": False, "code": 23500099, "message": message}
+    response = httpx.Response(403, headers={"X-Ca-Error-Message": header}, json=body)
+    assert _submit_verdict(response) == (kind, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("Failed To Call Backend Service", "Illegal input parameter found"),
+        ("Throttled by APP Flow Control", "Job execution failed"),
+        ("Internal Error", "something new"),
+    ],
+)
+def test_two_voices_of_which_one_tells_of_a_start_refuse_nothing(header: str, message: str) -> None:
+    """A refusal needs that nothing in the answer speaks of a call that was made."""
+    body = {"success": False, "code": 23500013, "message": message}
+    response = httpx.Response(400, headers={"X-Ca-Error-Message": header}, json=body)
+    assert not _submit_verdict(response)[1]
 
 
 def test_gateway_header_outranks_the_body() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from sceneshift.provider.classification import GATEWAY_CODES, MESSAGES, STATUSES, STATUSES_WITH_CODES
+from sceneshift.provider.documented import ROWS
+from sceneshift.provider.protocol import ErrorKind
 
 PAGE = Path(__file__).parents[3] / "docs/reference/provider.md"
 
@@ -22,8 +24,16 @@ def _tables() -> dict[str, list[str]]:
             f"| {status} | {code} | `{on_submit}` | `{on_query}` |"
             for (status, code), (on_submit, on_query) in STATUSES_WITH_CODES.items()
         ],
+        "The documented errors": [
+            f"| {number} | {row.http_status} | {row.message} | {row.code_b} | {row.code_a} | {_class(row.kind)} |"
+            for number, row in enumerate(ROWS, start=1)
+        ],
         "Status alone": [f"| {status} | `{kind}` |" for status, kind in STATUSES.items()],
     }
+
+
+def _class(kind: ErrorKind | None) -> str:
+    return f"`{kind}`" if kind else "success"
 
 
 @pytest.mark.parametrize("title", _tables())

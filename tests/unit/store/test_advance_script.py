@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sceneshift.clock import ManualClock
+from sceneshift.jobs.change import Change
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import TRANSITIONS, JobState
-from sceneshift.jobs.transitions import Change
 from sceneshift.store.jobs import Applied
 from sceneshift.store.opening import Store
 from tests.factories import NOW, a_job, an_order

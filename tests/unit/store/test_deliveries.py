@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sceneshift.clock import ManualClock
+from sceneshift.jobs.change import Change
 from sceneshift.jobs.record import JobRecord
-from sceneshift.jobs.transitions import Change
 from sceneshift.store.deliveries import Delivery, Settlement
 from sceneshift.store.opening import Store
 from tests.factories import NOW

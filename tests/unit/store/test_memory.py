@@ -26,8 +26,10 @@ LATER = events.PollScheduled(poll_in_seconds=6.0)
 
 
 def used_bytes(store: Store) -> int:
+    """Without the buffers towards clients and disk, which grow and shrink with the machine's load."""
     information: dict[str, Any] = store.client.info("memory")
-    return int(information["used_memory"])
+    passing = int(information["mem_aof_buffer"]) + int(information["mem_clients_normal"])
+    return int(information["used_memory"]) - passing
 
 
 def render(store: Store, number: int) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from sceneshift.jobs.change import Change
 from sceneshift.jobs.events import IntentStored
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge, JobState
-from sceneshift.jobs.transitions import Change
 from sceneshift.store.jobs import Applied
 from sceneshift.store.opening import Store
 from tests.factories import a_job

@@ -232,3 +232,21 @@ def test_one_job_that_cannot_be_asked_about_does_not_stop_the_others(work: Works
     report = poll(**arguments)
     assert report["rendering"] == 49
     assert len(set(work.provider.questions)) == 50
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_batch_has_as_many_questions_at_once_as_the_settings_allow(work: Workshop, concurrency: int) -> None:
+    """No more threads ask than `poll_concurrency` says, and they do so at the same time."""
+    work.use(settings=work.services.settings.model_copy(update={"poll_concurrency": concurrency}))
+    arguments = batch(work, 4 * concurrency)
+    together = threading.Barrier(concurrency)
+    threads = set()
+
+    def answer(_key: str) -> QueryOutcome:
+        threads.add(threading.current_thread().name)
+        together.wait(20.0)
+        return RUNNING
+
+    work.provider.on_query = answer
+    assert poll(**arguments) == {"rendering": 4 * concurrency}
+    assert len(threads) == concurrency

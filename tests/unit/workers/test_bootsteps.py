@@ -36,6 +36,7 @@ def worker(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.Monkey
         "PROVIDER_URL": f"http://127.0.0.1:{free_port()}/api",
         "PROVIDER_APPCODE": "test-appcode",
         "STORAGE_URL": (tmp_path / "store").as_uri(),
+        "POLL_BATCH_MAX": "40",
     }
     for name, value in variables.items():
         monkeypatch.setenv(PREFIX + name, value)
@@ -79,6 +80,19 @@ def test_leases_and_timekeeper_share_no_connection(worker: SimpleNamespace) -> N
     finally:
         step.stop(worker)
         leases.stop()
+
+
+def test_the_timekeeper_has_the_settings_limits(worker: SimpleNamespace) -> None:
+    """How many polls may share a message is what the environment says."""
+    step = TimekeeperStep(worker)
+    step.start(worker)
+    assert step._timekeeper is not None
+    assert step._leases is not None
+    try:
+        assert step._timekeeper._poll_batch_max == 40
+    finally:
+        step.stop(worker)
+        step._leases.stop()
 
 
 def a_message() -> StepMessage:

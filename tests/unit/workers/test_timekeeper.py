@@ -55,6 +55,7 @@ class Office:
             queue_length=self.length_of,
             heartbeat=self.heartbeat,
             interval_seconds=0.01,
+            poll_batch_max=40,
             monotonic=self.monotonic.now,
         )
 
@@ -141,9 +142,9 @@ def test_few_polls_are_one_message_each(office: Office, clock: ManualClock) -> N
     assert set(office.publisher.task_ids) == {f"{job.id}:poll-003" for job in jobs}
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(25, [25]), (50, [50]), (51, [50, 1]), (120, [50, 50, 20])])
+@pytest.mark.parametrize(("count", "sizes"), [(25, [25]), (40, [40]), (41, [40, 1]), (100, [40, 40, 20])])
 def test_many_polls_share_messages(office: Office, clock: ManualClock, count: int, sizes: list[int]) -> None:
-    """From twenty-five on, a message carries up to fifty jobs with their steps, and no job twice."""
+    """From twenty-five on, a message carries as many jobs with their steps as it may, and no job twice."""
     jobs = rendering(office, count)
     assert office.later(clock, 2.0) == count
     messages = office.publisher.messages

@@ -1,0 +1,163 @@
+"""What a transition writes, and the parts that all transitions are made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from sceneshift import identifiers
+from sceneshift.jobs.record import JobFault, JobRecord
+from sceneshift.jobs.states import Charge, JobState
+
+NEVER_BY_ITSELF = math.inf
+"""The due time of a job that waits for a person."""
+
+
+class StaleEventError(Exception):
+    """Raised when an event does not fit the job's state: it comes from a step that has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDraft:
+    """A webhook that the same script stores in the outbox: the event's facts, frozen at its moment."""
+
+    id: str
+    event_id: str
+    type: str
+    sequence: int
+    state: JobState
+    occurred_at: float
+    error: JobFault | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one transition writes, all or nothing.
+
+    `due_at` is when the job must next be looked at: now for a step to be published at once, None for a final job.
+    """
+
+    before: JobRecord
+    after: JobRecord
+    due_at: float | None
+    timeline: tuple[tuple[str, dict[str, Any]], ...] = ()
+    deliveries: tuple[DeliveryDraft, ...] = ()
+    publish: bool = False
+    keep_due: bool = False
+    """The running step keeps its lease: only a mark was made on the record."""
+
+    @property
+    def releases_idempotency_key(self) -> bool:
+        """Nothing was charged and nothing will be: the same key may order again."""
+        return self.after.state in {JobState.FAILED, JobState.CANCELLED} and self.after.charge is Charge.NOT_CHARGED
+
+
+@dataclass(slots=True)
+class Draft:
+    """The parts of a change, gathered; `now` stamps them."""
+
+    job: JobRecord
+    now: float
+    deliveries: list[DeliveryDraft] = field(default_factory=list)
+
+    def webhook(self, kind: str, after: JobRecord) -> JobRecord:
+        """The record with its sequence moved on, and the event in the outbox when somebody listens."""
+        sequence = after.sequence + 1
+        if after.order.webhook_url:
+            self.deliveries.append(
+                DeliveryDraft(
+                    id=identifiers.delivery_id(after.id, sequence),
+                    event_id=identifiers.event_id(after.id, sequence),
+                    type=kind,
+                    sequence=sequence,
+                    state=after.state,
+                    occurred_at=self.now,
+                    error=after.error,
+                )
+            )
+        return after.evolve(sequence=sequence)
+
+    def change(self, after: JobRecord, *, due_at: float | None, publish: bool = False, **about: Any) -> Change:
+        """The change to `after`, with one line in the timeline named by what the caller says of it."""
+        event = about.pop("event")
+        timeline = ((event, {name: value for name, value in about.items() if value not in {None, ""}}),)
+        return Change(
+            before=self.job,
+            after=after.evolve(revision=self.job.revision + 1),
+            due_at=due_at,
+            timeline=timeline,
+            deliveries=tuple(self.deliveries),
+            publish=publish,
+        )
+
+
+def next_step_fields(job: JobRecord, kind: str, number: int) -> dict[str, Any]:
+    return {"step": identifiers.step_name(kind, number), "parent_step": job.step}
+
+
+def require(job: JobRecord, *states: JobState) -> None:
+    if job.state not in states:
+        raise StaleEventError(f"{job.id} is {job.state} at {job.step}")
+
+
+def unused_number(job: JobRecord) -> int:
+    """A number that no step of this job has had: each step came with a revision of its own."""
+    return job.revision + 1
+
+
+def hold(job: JobRecord, fault: JobFault, now: float) -> Change:
+    draft = Draft(job, now)
+    after = job.evolve(
+        state=JobState.NEEDS_ATTENTION,
+        error=fault,
+        blocked_by="operator",
+        blocked_until=None,
+        step=identifiers.step_name("resolve", job.revision),
+        parent_step=job.step,
+    )
+    after = draft.webhook("job.needs_attention", after)
+    return draft.change(
+        after, due_at=NEVER_BY_ITSELF, event="needs_attention", code=fault.code, message=fault.message, step=job.step
+    )
+
+
+_FINAL_WEBHOOK = {
+    JobState.SUCCEEDED: "job.completed",
+    JobState.PARTIAL: "job.completed",
+    JobState.FAILED: "job.failed",
+    JobState.CANCELLED: "job.cancelled",
+}
+
+
+def finish(
+    job: JobRecord,
+    state: JobState,
+    now: float,
+    *,
+    record: JobRecord | None = None,
+    charge: Charge | None = None,
+    error: JobFault | None = None,
+) -> Change:
+    draft = Draft(job, now)
+    base = record or job
+    after = base.evolve(
+        state=state,
+        urls=(),
+        error=error,
+        charge=charge or base.charge,
+        finished_at=now,
+        blocked_by="",
+        blocked_until=None,
+        step=identifiers.step_name("done", job.revision),
+        parent_step=job.step,
+    )
+    after = draft.webhook(_FINAL_WEBHOOK[state], after)
+    return draft.change(
+        after,
+        due_at=None,
+        event=str(state),
+        charge=str(after.charge),
+        code=error.code if error else None,
+        images=len(after.outputs) or None,
+    )
