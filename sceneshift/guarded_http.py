@@ -48,6 +48,7 @@ __all__ = [
     "FetchTooLargeError",
     "FetchTruncatedError",
     "GuardedClient",
+    "Peek",
     "Resolver",
     "check_url",
     "resolve",
@@ -82,6 +83,22 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     elapsed_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peek:
+    """The first bytes of a 200 answer's body, as they were sent, and what its headers declare.
+
+    Attributes:
+        is_whole: the body is known to have ended with these bytes.
+        announced_bytes: the length of the whole body by `Content-Length`; None when none was announced.
+        content_encoding: in lower case, and empty when the header is missing. Nothing was decoded.
+    """
+
+    body: bytes
+    is_whole: bool
+    announced_bytes: int | None
+    content_encoding: str
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -122,17 +139,10 @@ class GuardedClient:
             "write": read_timeout_seconds,
         }
         self._time = ExchangeTime(monotonic)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=verify or _public_authorities(),
-            # A thread has one exchange at a time, so the threads are the limit.
-            max_connections=None,
-            max_keepalive_connections=IDLE_CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-            http1=True,
-            http2=False,
-            retries=0,
-            network_backend=GuardedBackend(self._allowed, resolver, self._time),
-        )
+        backend = GuardedBackend(self._allowed, resolver, self._time)
+        authorities = verify or _public_authorities()
+        self._pool = _connection_pool(backend, authorities, idle_connections=IDLE_CONNECTIONS)
+        self._single_use = _connection_pool(backend, authorities, idle_connections=0)
 
     def download(self, url: str, into: BinaryIO, *, max_bytes: int, timeout_seconds: float) -> Downloaded:
         """The whole body of a 200 answer has been written. After an exception `into` may hold a part of it.
@@ -152,6 +162,31 @@ class GuardedClient:
                 into.write(chunk)
         return Downloaded(
             size_bytes=size_bytes, sha256=digest.hexdigest(), content_type=headers.get("content-type") or None
+        )
+
+    def peek(self, url: str, *, max_bytes: int, timeout_seconds: float, is_enough: Callable[[bytes], bool]) -> Peek:
+        """The beginning of a 200 answer's body has been read, up to what `is_enough` wanted or to `max_bytes`.
+
+        It is an ordinary GET, without a `Range`, so that it is answered as any other client's would be. It has a
+        connection of its own, which is dropped: what is not read is not transferred, and a kept one that the server is
+        just closing cannot look like a server without an answer. `is_enough` is asked about the bytes so far each time
+        they have doubled, so that a body in many small pieces is not looked at once for each.
+
+        Raises:
+            FetchError: one of its kinds, but never `FetchTooLargeError`.
+        """
+        with self._exchange("GET", url, {"Accept": "*/*"}, None, timeout_seconds, pool=self._single_use) as (
+            accepted,
+            response,
+        ):
+            headers = _headers(response)
+            _check_status(accepted.host, response.status, headers)
+            body, is_whole = _beginning(_body(response, accepted.host), max_bytes, is_enough)
+        return Peek(
+            body=body,
+            is_whole=is_whole,
+            announced_bytes=_announced_bytes(headers),
+            content_encoding=headers.get("content-encoding", "").strip().lower(),
         )
 
     def post(
@@ -184,17 +219,25 @@ class GuardedClient:
     def close(self) -> None:
         """All idle connections are closed."""
         self._pool.close()
+        self._single_use.close()
 
     @contextmanager
     def _exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout_seconds: float
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout_seconds: float,
+        *,
+        pool: httpcore.ConnectionPool | None = None,
     ) -> Iterator[tuple[AcceptedUrl, httpcore.Response]]:
         """The answer's status and headers have arrived; its body may be read inside the block."""
         accepted = read_url(url, allowed=self._allowed)
         self._time.start(timeout_seconds)
         with (
             _protocol_errors(accepted.host),
-            self._pool.stream(
+            (pool or self._pool).stream(
                 method,
                 httpcore.URL(scheme=accepted.scheme, host=accepted.host, port=accepted.port, target=accepted.target),
                 headers=[("Host", accepted.host_header), *self._headers, *headers.items()],
@@ -203,6 +246,22 @@ class GuardedClient:
             ) as response,
         ):
             yield accepted, response
+
+
+def _connection_pool(
+    backend: GuardedBackend, authorities: ssl.SSLContext, *, idle_connections: int
+) -> httpcore.ConnectionPool:
+    return httpcore.ConnectionPool(
+        ssl_context=authorities,
+        # A thread has one exchange at a time, so the threads are the limit.
+        max_connections=None,
+        max_keepalive_connections=idle_connections,
+        keepalive_expiry=IDLE_SECONDS,
+        http1=True,
+        http2=False,
+        retries=0,
+        network_backend=backend,
+    )
 
 
 @cache
@@ -232,15 +291,24 @@ def _is_encoded(headers: Mapping[str, str]) -> bool:
     return headers.get("content-encoding", "").strip().lower() not in {"", "identity"}
 
 
-def _check_download(host: str, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
+def _announced_bytes(headers: Mapping[str, str]) -> int | None:
+    announced = headers.get("content-length", "")
+    return int(announced) if announced.isdecimal() else None
+
+
+def _check_status(host: str, status: int, headers: Mapping[str, str]) -> None:
     if status != _OK:
         raise FetchStatusError(
             f"{host} answered with status {status}", status=status, retry_after_seconds=retry_after_seconds(headers)
         )
+
+
+def _check_download(host: str, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
+    _check_status(host, status, headers)
     if _is_encoded(headers):
         raise FetchFailedError(f"{host}: the body is encoded although we asked for it as it is")
-    announced = headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
+    announced = _announced_bytes(headers)
+    if announced is not None and announced > max_bytes:
         raise FetchTooLargeError(f"{host}: the body announces {announced} bytes, more than {max_bytes}")
 
 
@@ -250,6 +318,20 @@ def _body(response: httpcore.Response, host: str) -> Iterator[bytes]:
         yield from response.iter_stream()
     except (httpcore.ProtocolError, FetchFailedError) as error:
         raise FetchTruncatedError(f"{host}: the body ended early") from error
+
+
+def _beginning(chunks: Iterator[bytes], max_bytes: int, is_enough: Callable[[bytes], bool]) -> tuple[bytes, bool]:
+    """The first bytes of the chunks, and whether there were no more."""
+    received, asked_at_bytes = bytearray(), 0
+    for chunk in chunks:
+        received += chunk
+        if len(received) >= max_bytes:
+            return bytes(received[:max_bytes]), False
+        if len(received) >= 2 * asked_at_bytes:
+            asked_at_bytes = len(received)
+            if is_enough(bytes(received)):
+                return bytes(received), False
+    return bytes(received), True
 
 
 def _first_bytes(response: httpcore.Response, host: str, max_bytes: int) -> bytes:

@@ -1,4 +1,4 @@
-"""`sceneshift.submit`: store the intent, send the request once, store what came of it.
+"""`sceneshift.submit`: look at the sources, store the intent, send the request once, store what came of it.
 
 Run twice: the second run finds the intent without an answer and hands the job to a person; it never sends again.
 """
@@ -13,13 +13,15 @@ from celery import shared_task
 
 from sceneshift.errors import SceneshiftError
 from sceneshift.identifiers import submission_nonce
-from sceneshift.jobs.decisions import next_step, submit_backoff_seconds
+from sceneshift.jobs.decisions import after_bad_source, next_step, submit_backoff_seconds
 from sceneshift.jobs.events import Event, IntentStored, JobRefused, SubmissionDelayed, SubmissionLost
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.provider.protocol import Accepted, RenderItem
 from storage.opening import fetchable_url
+from storage.source_errors import SourceError
 from tasks.answers import note_answer
+from tasks.preflight import check_sources
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
@@ -45,7 +47,10 @@ def submit_job(services: Services, job_id: str, step: str) -> Report:
             )
             return conclude(services, job, SubmissionLost(fault=fault))
         try:
-            body = services.provider.request_body(_render_item(services, job))
+            item = _render_item(services, job)
+            body = services.provider.request_body(item)
+            if services.settings.preflight:
+                check_sources(services, job.id, item)
         except SceneshiftError as error:
             return conclude(services, job, _unsendable(job, error))
         return _submit_once(services, job, body)
@@ -87,6 +92,9 @@ def _render_item(services: Services, job: JobRecord) -> RenderItem:
 
 
 def _unsendable(job: JobRecord, error: SceneshiftError) -> Event:
+    fault = JobFault(code=error.code, message=error.message)
+    if isinstance(error, SourceError):
+        return after_bad_source(job, fault, may_pass=error.retryable, retry_after_seconds=error.retry_after_seconds)
     if error.retryable:
         return SubmissionDelayed(blocked_by=error.code, retry_in_seconds=submit_backoff_seconds(job), new_epoch=False)
-    return JobRefused(fault=JobFault(code=error.code, message=error.message))
+    return JobRefused(fault=fault)

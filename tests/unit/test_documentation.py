@@ -27,10 +27,11 @@ import tasks
 from sceneshift.cli import COMMANDS, cli
 from sceneshift.errors import ConfigurationError, InvalidRequestError, SceneshiftError
 from sceneshift.jobs import events
+from sceneshift.jobs.change import DeliveryDraft
 from sceneshift.jobs.decisions import STRIKES_MAX, Policy, next_step
 from sceneshift.jobs.record import JobFault
 from sceneshift.jobs.states import JobState
-from sceneshift.jobs.transitions import DeliveryDraft, advance
+from sceneshift.jobs.transitions import advance
 from sceneshift.provider.protocol import ErrorKind, NotSent, ProviderError, QueryFailed, Refused
 from sceneshift.settings import PREFIX, Settings
 from sceneshift.store.deliveries import delivery_fields, delivery_of

@@ -131,8 +131,12 @@ def test_many_threads_share_one_client() -> None:
 def test_a_name_with_any_denied_address_is_refused(addresses: str) -> None:
     """One denied address among any number of public ones refuses the host, and nothing connects."""
     with Listener(answer(b"secret")) as listener:
-        with client_for(addresses, allow=()) as client, pytest.raises(FetchBlockedError) as caught:
-            download(client, f"http://public.example:{listener.port}/")
+        url = f"http://public.example:{listener.port}/"
+        with client_for(addresses, allow=()) as client:
+            with pytest.raises(FetchBlockedError):
+                client.peek(url, max_bytes=1000, timeout_seconds=NEVER, is_enough=bool)
+            with pytest.raises(FetchBlockedError) as caught:
+                download(client, url)
         assert listener.connections == 0
     assert str(caught.value) == "This URL is not allowed."
     assert "public.example" in caught.value.reason

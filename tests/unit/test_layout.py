@@ -51,7 +51,7 @@ def test_wheel_ships_one_name_with_its_data(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("*.whl")
     files = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in files if ".dist-info/" not in name} == {"sceneshift"}
-    assert {"sceneshift/py.typed", "sceneshift/store/lua/advance.lua"} <= set(files)
+    assert {"sceneshift/py.typed", "sceneshift/store/lua/advance.lua", "sceneshift/simulator/page.html"} <= set(files)
     assert any(name.startswith("sceneshift/webhooks/schemas/") for name in files)
 
 

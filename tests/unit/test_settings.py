@@ -44,6 +44,14 @@ def test_nothing_needs_to_be_set() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("True", True), ("1", True), ("false", False), ("0", False)]
+)
+def test_a_switch_is_read_from_the_usual_words(text: str, *, value: bool) -> None:
+    """What a person writes for yes and no."""
+    assert Settings.from_env({"SCENESHIFT_PREFLIGHT": text}).preflight is value
+
+
+@pytest.mark.parametrize(
     ("variable", "nearest"),
     [
         ("SCENESHIFT_REDIS_ULR", "SCENESHIFT_REDIS_URL"),
@@ -103,6 +111,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
         ("URL_LIFETIME_SECONDS", "3599"),
         ("RESULT_MAX_PIXELS", "178000001"),
         ("RESULT_MAX_BYTES", "0"),
+        ("PREFLIGHT", "perhaps"),
+        ("SOURCE_TIMEOUT_SECONDS", "0"),
+        ("SOURCE_TIMEOUT_SECONDS", "121"),
+        ("SOURCE_MAX_BYTES", "0"),
         ("PROVIDER_URL", "not a url"),
         ("WEBHOOK_URL", "not a url"),
         ("LOG_LEVEL", "LOUD"),

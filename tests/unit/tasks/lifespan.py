@@ -22,7 +22,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "deliveries": ("settle",),
     "provider": ("submit", "query"),
     "objects": ("put", "get", "head", "list", "delete"),
-    "web": ("download", "post"),
+    "web": ("peek", "download", "post"),
     "publisher": ("publish",),
 }
 """The methods of each port that reach another process."""

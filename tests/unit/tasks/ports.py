@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import BinaryIO
 
 from sceneshift.clock import Clock
 from sceneshift.errors import SceneshiftError
 from sceneshift.fetch_errors import FetchStatusError
-from sceneshift.guarded_http import Answer, Downloaded
+from sceneshift.guarded_http import Answer, Downloaded, Peek
 from sceneshift.provider.protocol import Accepted, QueryOutcome, RenderItem, SubmitOutcome, Succeeded
 from storage.objects import Link
 from tests.unit.storage.memory_store import MemoryStore
@@ -71,17 +72,39 @@ def answer(status: int, **headers: str) -> Answer:
     )
 
 
+@cache
+def photo() -> bytes:
+    """A source that the provider could render, as image or as mask."""
+    return picture("JPEG", (640, 480))
+
+
 class FakeWeb:
-    """The outside: files behind URLs, and a webhook receiver. An address that nobody serves answers 404."""
+    """The outside: results behind URLs, and a webhook receiver; an address that nobody serves answers 404.
+
+    As sources all addresses have the same fit picture, unless a test puts something else there.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes | SceneshiftError] = {
             url: picture(seed=index) for index, url in enumerate(result_urls(6))
         }
+        self.sources: dict[str, bytes | SceneshiftError] = {}
+        self.peeks: list[str] = []
         self.downloads: list[str] = []
         self.posts: list[Post] = []
+        self.on_peek: Callable[[str], object] = lambda _url: None
         self.on_download: Callable[[str], None] = lambda _url: None
         self.on_post: Callable[[Post], Answer] = lambda _post: answer(204)
+
+    def peek(self, url: str, *, max_bytes: int, timeout_seconds: float, is_enough: Callable[[bytes], bool]) -> Peek:
+        assert timeout_seconds > 0
+        self.peeks.append(url)
+        self.on_peek(url)
+        body = self.sources.get(url, photo())
+        if isinstance(body, SceneshiftError):
+            raise body
+        assert is_enough(body[:max_bytes])
+        return Peek(body=body[:max_bytes], is_whole=False, announced_bytes=len(body), content_encoding="")
 
     def download(self, url: str, into: BinaryIO, *, max_bytes: int, timeout_seconds: float) -> Downloaded:
         assert max_bytes > 0

@@ -115,7 +115,7 @@ def test_every_effect_is_among_those_that_are_killed(town: Town) -> None:
     effects = undisturbed(town)
     assert {name for name in effects if not name.startswith("objects.")} >= {
         "due.begin", "due.claim", "due.hand_out", "jobs.load", "jobs.transition", "provider.submit", "provider.query",
-        "web.download", "web.post", "deliveries.settle", "publisher.publish",
+        "web.peek", "web.download", "web.post", "deliveries.settle", "publisher.publish",
     }  # fmt: skip
     assert effects.count("provider.query") == 2
     assert {"objects.list", "objects.put", "objects.head"} <= set(effects)

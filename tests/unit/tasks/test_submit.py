@@ -343,6 +343,7 @@ def test_a_store_that_cannot_sign_now_delays_the_job(
     waiting = work.job(job.id)
     assert (waiting.state, waiting.blocked_by, waiting.epoch) == (JobState.QUEUED, "storage_refused", 1)
     assert 0 < work.due_in(job.id) < 3.0
+    assert (work.web.peeks, waiting.strikes) == ([], 0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
     _make_client.cache_clear()
@@ -351,6 +352,7 @@ def test_a_store_that_cannot_sign_now_delays_the_job(
     (body, nonce) = work.provider.submissions[0]
     assert json.loads(body)["image"].startswith("http://127.0.0.1:1/products/perfume.jpg?X-Amz-")
     assert nonce == submission_nonce(job.id, 1)
+    assert work.web.peeks == [json.loads(body)["image"], json.loads(body)["mask"]]
 
 
 def test_a_job_that_cannot_be_signed_for_long_is_tried_less_and_less_often(
