@@ -13,6 +13,7 @@ import click
 from sceneshift.cli.output import print_json
 from sceneshift.errors import ConfigurationError
 from sceneshift.settings import current_settings
+from sceneshift.simulator import missing
 from sceneshift.simulator.config import (
     API_PREFIX,
     Gateway,
@@ -142,8 +143,8 @@ def command(
     try:
         # The web server comes with an extra that the command list must not need.
         from sceneshift.simulator.server import base_url_of, listen, serve_until_signal  # noqa: PLC0415
-    except ImportError as error:
-        raise click.ClickException(f"{error.name} is missing: pip install 'sceneshift[simulator]'") from None
+    except ModuleNotFoundError as error:
+        raise click.ClickException(missing(error)) from None
     config = SimulatorConfig(appcode=appcode or _appcode_from_settings(), **behaviour)
     _check_scenarios(config.scenarios)
     try:

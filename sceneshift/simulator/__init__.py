@@ -29,4 +29,14 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        home = import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{name}: {missing(error)}", name=error.name) from None
+    return getattr(home, name)
+
+
+def missing(error: ModuleNotFoundError) -> str:
+    """What to do about a module that only comes with an extra."""
+    module = (error.name or "a module").partition(".")[0]
+    return f"{module} is missing: it comes with the extra `simulator` (in the clone: pip install '.[simulator]')"

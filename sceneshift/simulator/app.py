@@ -90,7 +90,7 @@ def create_app(
     Args:
         config: how it behaves.
         clock: unix seconds; every duration, expiry and window is measured on it.
-        fetch: the bytes behind a picture's address; raises `FaultError` where there are none.
+        fetch: the bytes behind a picture's address; raises `OSError`, or `FaultError`, where there are none.
 
     Raises:
         ConfigurationError: a scenario's rule cannot be read.
@@ -109,7 +109,7 @@ class _Answering:
         await WiredResponse(answer)(scope, receive, send)
 
 
-def _catalogue_routes(directory: Path | None) -> list[BaseRoute]:
+def _catalogue_routes(directory: Path | str | None) -> list[BaseRoute]:
     return [Mount("/catalogue", StaticFiles(directory=directory))] if directory else []
 
 

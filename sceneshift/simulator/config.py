@@ -5,7 +5,9 @@ Where the provider's document is damaged, the choice between its readings is mad
 
 from __future__ import annotations
 
-import math
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -45,7 +47,7 @@ class SimulatorConfig:
         result_lifetime_seconds: how long a result URL works after the query that gave it.
         retention_seconds: how long a `result_key` is known after its submission.
         mask_keeps: the colour that marks the product in a mask; the provider's document does not say which.
-        catalogue: a directory that is served under `/catalogue/`.
+        catalogue: a directory that is served under `/catalogue/`; a text becomes a path.
         reading: which code goes with which message; in A, success itself is 23500000.
         gateway: the generation that answers; only `vpc` sends `X-Ca-Error-Code`.
         nonces: `enforced` takes each once in 15 minutes; `ignored` does not look at them; `forgotten` demands one and
@@ -67,7 +69,7 @@ class SimulatorConfig:
     result_lifetime_seconds: float = 3600.0
     retention_seconds: float = 86_400.0
     mask_keeps: MaskKeeps = "white"
-    catalogue: Path | None = None
+    catalogue: Path | str | None = None
     reading: Reading = "B"
     gateway: Gateway = "vpc"
     nonces: NonceCheck = "enforced"
@@ -81,21 +83,59 @@ class SimulatorConfig:
     scenarios: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.appcode or not self.appcode.isascii() or self.appcode != self.appcode.strip():
-            raise ConfigurationError("appcode: give ASCII characters without surrounding spaces")
-        for name in ("median_seconds", "result_lifetime_seconds", "retention_seconds", "retry_after_seconds"):
-            self._check(name, lambda value: math.isfinite(value) and value >= 0, "a number of seconds from 0 up")
-        for name in ("submit_rate", "query_rate"):
-            self._check(name, lambda value: math.isfinite(value) and value > 0, "a number of calls per second above 0")
-        for name in ("credits", "max_running"):
-            self._check(name, lambda value: value >= 0, "a number from 0 up")
-        self._check("failure_rate", lambda value: 0 <= value <= 1, "between 0 and 1")
-        for name, choices in _CHOICES.items():
-            self._check(name, lambda value, choices=choices: value in choices, f"one of {', '.join(choices)}")
-        if self.catalogue is not None and not self.catalogue.is_dir():
-            raise ConfigurationError(f"catalogue: {self.catalogue} is not a directory")
+        for name, (is_legal, what) in _LEGAL.items():
+            value = getattr(self, name)
+            if not (is_legal(value) or (value is None and name in _OPTIONAL)):
+                raise ConfigurationError(f"{name}: {value!r} is not {what}")
+        # Frozen for others: a path and a tuple, whatever was given for them.
+        object.__setattr__(self, "scenarios", tuple(self.scenarios))
+        if self.catalogue is not None:
+            object.__setattr__(self, "catalogue", Path(self.catalogue))
 
-    def _check(self, name: str, is_legal: Any, what: str) -> None:
-        value = getattr(self, name)
-        if value is not None and not is_legal(value):
-            raise ConfigurationError(f"{name}: {value!r} is not {what}")
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any, low: float, high: float = sys.float_info.max) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_appcode(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and value.isascii() and value == value.strip()
+
+
+Legal = tuple[Callable[[Any], bool], str]
+_OPTIONAL: Final = {"catalogue", "credits", "submit_rate", "query_rate", "max_running", "retry_after_seconds"}
+_SECONDS: Final[Legal] = (lambda value: _is_number(value, 0), "a number of seconds from 0 up")
+_RATE: Final[Legal] = (lambda value: _is_number(value, sys.float_info.min), "a number of calls per second above 0")
+_COUNT: Final[Legal] = (lambda value: _is_whole(value) and value >= 0, "a whole number from 0 up")
+
+
+def _one_of(choices: tuple[str, ...]) -> Legal:
+    return lambda value: value in choices, f"one of {', '.join(choices)}"
+
+
+_LEGAL: Final[dict[str, Legal]] = {
+    "appcode": (_is_appcode, "a text of ASCII characters without surrounding spaces"),
+    "seed": (_is_whole, "a whole number"),
+    "median_seconds": _SECONDS,
+    "failure_rate": (lambda value: _is_number(value, 0, 1), "a number from 0 to 1"),
+    "result_lifetime_seconds": _SECONDS,
+    "retention_seconds": _SECONDS,
+    "catalogue": (
+        lambda value: isinstance(value, str | os.PathLike) and value != "" and Path(value).is_dir(),
+        "a directory",
+    ),
+    "credits": _COUNT,
+    "submit_rate": _RATE,
+    "query_rate": _RATE,
+    "max_running": _COUNT,
+    "retry_after_seconds": _SECONDS,
+    "scenarios": (
+        lambda value: isinstance(value, list | tuple) and all(isinstance(rule, str) for rule in value),
+        "a list of rules",
+    ),
+    **{name: _one_of(choices) for name, choices in _CHOICES.items()},
+}
+"""What each setting may be, and how that is called."""

@@ -18,7 +18,10 @@ from starlette.routing import BaseRoute, Route
 
 from sceneshift.errors import ConfigurationError
 from sceneshift.simulator.config import API_PREFIX
+from sceneshift.simulator.journal import shortened
 from sceneshift.simulator.ledger import SubmitEntry
+from sceneshift.simulator.ledger_document import LedgerDocument
+from sceneshift.simulator.origins import is_foreign
 from sceneshift.simulator.scenarios.catalogue import SCENARIOS
 from sceneshift.simulator.service import SimulatedProvider
 from sceneshift.simulator.submissions import status_word
@@ -107,11 +110,13 @@ def state_of(provider: SimulatedProvider, base_url: str) -> dict[str, Any]:
             {
                 "result_key": key,
                 "accepted_at": submission.accepted_at,
-                "nonce": calls[key].nonce if key in calls else None,
+                "nonce": _nonce_of(calls.get(key)),
                 "scenario": calls[key].scenario if key in calls else None,
                 "tasks": [
                     {
                         **task.order.echo,
+                        "image": shortened(task.order.image),
+                        "mask": shortened(task.order.mask),
                         "seed_drawn": task.seed,
                         "first_index": task.first_index,
                         "status": (status := status_word(task, submission, now)),
@@ -152,18 +157,26 @@ def _accepted_calls(provider: SimulatedProvider) -> dict[str, SubmitEntry]:
     return {entry.result_key: entry for entry in latest if entry.result_key}
 
 
+def _nonce_of(call: SubmitEntry | None) -> str | None:
+    return shortened(call.nonce) if call and call.nonce else None
+
+
 def control_routes(provider: SimulatedProvider) -> list[BaseRoute]:
     """The simulator's own addresses."""
+    document = LedgerDocument(provider.ledger)
 
     async def ledger(request: Request) -> Response:
-        brief = request.query_params.get("totals") == "1"
-        return JSONResponse(provider.ledger.totals() if brief else provider.ledger.as_json())
+        if request.query_params.get("totals") == "1":
+            return JSONResponse(provider.ledger.totals())
+        return Response(await document.as_bytes(), media_type="application/json")
 
     async def state(request: Request) -> Response:
         return JSONResponse(state_of(provider, str(request.base_url).rstrip("/")))
 
     async def control(request: Request) -> Response:
-        # A foreign page in a developer's browser can send a form, but not this type.
+        if is_foreign(request.headers.get("origin"), request.headers.get("host", "")):
+            return JSONResponse({"error": "a page of another origin may not change this simulator"}, 403)
+        # A form of such a page, from a browser that names no origin, cannot have this type.
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return JSONResponse({"error": "send application/json"}, 415)
         try:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+TEXT_MAX_CHARACTERS: Final = 256
+"""What is shown of a key or an address: whole keys are shorter, and foreign texts may be of any length."""
+
 _KEPT: Final = 200
 
 
@@ -20,7 +23,7 @@ class JournalEntry:
         exchange: `submit`, `query` or `download`.
         http_status: 0 when the caller got no status.
         said: the code and text of an error, the tasks' statuses, the type of what is no envelope, or `nothing`.
-        result_key: which one it was about, if any.
+        result_key: which one it was about, if any, shortened.
         scenario: which one it met, if any.
     """
 
@@ -31,6 +34,11 @@ class JournalEntry:
     said: str
     result_key: str | None
     scenario: str | None
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and three dots."""
+    return text if len(text) <= TEXT_MAX_CHARACTERS else f"{text[: TEXT_MAX_CHARACTERS - 1]}…"
 
 
 class Journal:
@@ -51,7 +59,7 @@ class Journal:
                 exchange=exchange,
                 http_status=http_status,
                 said=said,
-                result_key=result_key,
+                result_key=result_key and shortened(result_key),
                 scenario=scenario,
             )
         )

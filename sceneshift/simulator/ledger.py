@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from sceneshift.simulator.journal import shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,8 @@ class SubmitEntry:
         error_code: what its caller was told, for an error: a code, or the text of a gateway that has no codes.
         result_key: what it is known by, if it was accepted.
         charged: accepted items; 0 for a refusal.
-        image: the first item's, as are `mask` and `positive_prompt`; None when the body could not be read.
+        image: the first item's, as are `mask` and `positive_prompt`, of a refused call as well; None where the body
+            could not be read.
         scenario: which one it met, if any.
     """
 
@@ -68,30 +71,34 @@ class Ledger:
         self._queries: Counter[str] = Counter()
         self._downloads: Counter[str] = Counter()
         self._unreadable_queries = 0
+        self._charged = 0
+        self._accepted = 0
 
     def record_submit(self, entry: SubmitEntry) -> None:
         self.submits.append(entry)
+        self._charged += entry.charged
+        self._accepted += entry.accepted
 
     def record_query(self, key: str | None) -> None:
         """A question about this key; None when the call did not get so far as to name one."""
         if key is None:
             self._unreadable_queries += 1
         else:
-            self._queries[key] += 1
+            self._queries[shortened(key)] += 1
 
     def record_download(self, key: str) -> None:
         """A request for one image of this key, whatever it was answered."""
-        self._downloads[key] += 1
+        self._downloads[shortened(key)] += 1
 
     @property
     def charged(self) -> int:
         """Items that somebody has to pay for."""
-        return sum(entry.charged for entry in self.submits)
+        return self._charged
 
     @property
     def accepted(self) -> int:
         """Calls that were taken."""
-        return sum(entry.accepted for entry in self.submits)
+        return self._accepted
 
     @property
     def queries(self) -> int:
@@ -112,13 +119,15 @@ class Ledger:
     def by_key(self) -> dict[str, KeyAccount]:
         """One account per key that was given out or asked about."""
         accepted = {entry.result_key: entry for entry in self.submits if entry.result_key}
-        keys = dict.fromkeys((*accepted, *self._queries, *self._downloads))
+        # Copies, for another thread may count on meanwhile.
+        queries, downloads = self._queries.copy(), self._downloads.copy()
+        keys = dict.fromkeys((*accepted, *queries, *downloads))
         return {
             key: KeyAccount(
                 nonce=accepted[key].nonce if key in accepted else None,
                 charged=accepted[key].charged if key in accepted else 0,
-                queries=self._queries[key],
-                downloads=self._downloads[key],
+                queries=queries[key],
+                downloads=downloads[key],
             )
             for key in keys
         }
@@ -132,13 +141,27 @@ class Ledger:
             "downloads": self.downloads,
         }
 
+    def as_of_now(self) -> Ledger:
+        """A ledger that no longer grows, for a thread that reads it while calls go on."""
+        copy = Ledger()
+        copy.submits = self.submits.copy()
+        copy._queries, copy._downloads = self._queries.copy(), self._downloads.copy()
+        copy._unreadable_queries = self._unreadable_queries
+        copy._charged, copy._accepted = self._charged, self._accepted
+        return copy
+
     def as_json(self) -> dict[str, Any]:
         return {
             **self.totals(),
-            "submits": [asdict(entry) for entry in self.submits],
-            "nonces": {nonce: asdict(account) for nonce, account in self.by_nonce().items()},
-            "keys": {key: asdict(account) for key, account in self.by_key().items()},
+            "submits": [fields_of(entry) for entry in self.submits],
+            "nonces": {nonce: fields_of(account) for nonce, account in self.by_nonce().items()},
+            "keys": {key: fields_of(account) for key, account in self.by_key().items()},
         }
+
+
+def fields_of(record: SubmitEntry | NonceAccount | KeyAccount) -> dict[str, Any]:
+    """By name. `dataclasses.asdict` copies every value, which takes many times as long."""
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def _nonce_account(entries: Iterable[SubmitEntry]) -> NonceAccount:

@@ -219,6 +219,7 @@ BACKSTAGE_PATHS: Final[Document] = {
             {
                 "200": _json("It is as wished.", object_of({"now": _TIME, "scenarios": list_of(_RULE)})),
                 "400": _json("A wish cannot be fulfilled; nothing has changed.", reference("Refusal")),
+                "403": _json("A browser sent it for a page from elsewhere.", reference("Refusal")),
                 "415": _json("The body is not declared as JSON.", reference("Refusal")),
             },
             requestBody={"required": True, "content": {"application/json": {"schema": reference("Wishes")}}},

@@ -45,7 +45,7 @@ const keep = (container, items, keyOf, make, update) => {
   }
 };
 const webAddress = (text) => {
-  if (!/^https?:\/\//i.test(text)) return text;
+  if (!/^https?:\/\//i.test(text) || text.endsWith("…")) return text; // a shortened address leads nowhere
   const link = element("a", "", text);
   link.href = text;
   link.rel = "noreferrer noopener";

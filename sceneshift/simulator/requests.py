@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from dataclasses import dataclass, fields
+from typing import Any, Final, NoReturn, TypeGuard
 from urllib.parse import urlsplit
 
 from sceneshift.simulator.answers import Fault, FaultError
@@ -21,6 +21,7 @@ NUM_OUTPUT: Final = range(1, 5)
 TASK_LIST_MAX_ITEMS: Final = 10
 
 _DEFAULT_GUIDANCE: Final = 7.5
+_WANTED_MAX_CHARACTERS: Final = 4096
 _REQUIRED: Final = ("image", "mask", "positive_prompt", "strength", "steps", "num_output")
 
 
@@ -38,6 +39,36 @@ class TaskOrder:
     num_output: int
     seed: int | None
     echo: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a submission asks for first, right or wrong; None is what it does not say as a text."""
+
+    image: str | None = None
+    mask: str | None = None
+    positive_prompt: str | None = None
+
+
+def read_wanted(raw: bytes) -> Wanted:
+    """The first item of a submission as far as it can be read, for the ledger; texts end after 4,096 characters."""
+    try:
+        item = json.loads(raw)["data"]["task_list"][0]
+        texts = {field.name: item.get(field.name) for field in fields(Wanted)}
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return Wanted()
+    return Wanted(**{name: text[:_WANTED_MAX_CHARACTERS] for name, text in texts.items() if _is_whole_text(text)})
+
+
+def _is_whole_text(value: Any) -> TypeGuard[str]:
+    """Whether this is a text; one with half a character, which JSON can escape, could not be repeated in a ledger."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_body(raw: bytes, content_type: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from sceneshift.errors import ConfigurationError, SceneshiftError
 from sceneshift.simulator.app import create_app
 from sceneshift.simulator.config import API_PREFIX, SimulatorConfig
+from sceneshift.simulator.control import read_wishes
 from sceneshift.simulator.wire import EXTENSION, SocketWire
 
 _START_TIMEOUT_SECONDS: Final = 30.0
@@ -58,7 +60,14 @@ class RunningSimulator:
         Raises:
             ConfigurationError: a wish is unknown, or cannot be fulfilled; nothing has changed.
         """
-        answer = httpx.post(f"{self.base_url}/_sim/control", json=wishes, trust_env=False, timeout=10.0)
+        read_wishes(wishes)
+        answer = httpx.post(
+            f"{self.base_url}/_sim/control",
+            content=json.dumps(wishes),
+            headers={"Content-Type": "application/json"},
+            trust_env=False,
+            timeout=10.0,
+        )
         if answer.is_client_error:
             raise ConfigurationError(answer.json()["error"])
         answer.raise_for_status()

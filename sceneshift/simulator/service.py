@@ -22,7 +22,7 @@ from sceneshift.simulator.lifecycle import TaskStatus, plan_timeline
 from sceneshift.simulator.limits import Credits, RateLimit
 from sceneshift.simulator.moving_clock import MovingClock
 from sceneshift.simulator.rendering.recipe import Recipe
-from sceneshift.simulator.requests import TaskOrder, parse_body, read_orders, read_result_key
+from sceneshift.simulator.requests import TaskOrder, parse_body, read_orders, read_result_key, read_wanted
 from sceneshift.simulator.results import AddressSeal, RenderOrder
 from sceneshift.simulator.scenarios.rules import Director
 from sceneshift.simulator.scenarios.scenario import ORDINARY, Exchange, Scenario
@@ -75,36 +75,34 @@ class SimulatedProvider:
 
     async def submit(self, call: Call) -> Answer:
         now, scenario = self.clock(), self.director.next(Exchange.SUBMIT)
-        orders: tuple[TaskOrder, ...] = ()
-        key = None
+        key, charged = None, 0
         if refusal := self._refusal(call, Exchange.SUBMIT, now):
             due, scenario = refusal, None
         elif scenario and not scenario.works:
-            due, orders = _NOTHING_DUE, _readable_orders(call)
+            due = _NOTHING_DUE
         else:
-            due, orders, key = await self._accept(call, now)
+            due, key, charged = await self._accept(call, now)
             # What was refused cannot go wrong after its acceptance.
             scenario = scenario if key else None
         answer = _misanswered(due, scenario, self.voice)
-        self._record(call, now, answer, orders=orders, key=key, scenario=scenario)
+        self._record(call, now, answer, key=key, charged=charged, scenario=scenario)
         return answer
 
-    async def _accept(self, call: Call, now: float) -> tuple[Answer, tuple[TaskOrder, ...], str | None]:
-        """The right answer to a submission, what it ordered as far as that could be read, and its key if accepted."""
-        orders: tuple[TaskOrder, ...] = ()
+    async def _accept(self, call: Call, now: float) -> tuple[Answer, str | None, int]:
+        """The right answer to a submission; if it was accepted, also its key, and how many items are charged."""
         # Its place is taken before its pictures are fetched, or two submissions at once would both get the last one.
         self._accepting += 1
         try:
             orders = read_orders(parse_body(call.body, call.content_type))
             pictures = await self._pay_and_fetch(orders)
         except FaultError as error:
-            return self.voice.failure(error.fault, request_id=new_request_id()), orders, None
+            return self.voice.failure(error.fault, request_id=new_request_id()), None, 0
         finally:
             self._accepting -= 1
         key = self.book.enter(self._tasks(orders, pictures, now), now=now)
         items = [{**order.echo, "status": TaskStatus.WAITING} for order in orders]
         data = {"result_key": key, "task_list": items}
-        return self.voice.success(data, request_id=new_request_id()), orders, key
+        return self.voice.success(data, request_id=new_request_id()), key, len(orders)
 
     def query(self, call: Call) -> Answer:
         now, scenario = self.clock(), self.director.next(Exchange.QUERY)
@@ -254,11 +252,11 @@ class SimulatedProvider:
         now: float,
         answer: Answer,
         *,
-        orders: tuple[TaskOrder, ...],
         key: str | None,
+        charged: int,
         scenario: Scenario | None,
     ) -> None:
-        first = orders[0] if orders else None
+        wanted = read_wanted(call.body)
         entry = SubmitEntry(
             time=now,
             nonce=call.credentials.nonce,
@@ -266,10 +264,10 @@ class SimulatedProvider:
             http_status=_told(answer),
             error_code=answer.error_code,
             result_key=key,
-            charged=len(orders) if key else 0,
-            image=first.image if first else None,
-            mask=first.mask if first else None,
-            positive_prompt=first.positive_prompt if first else None,
+            charged=charged,
+            image=wanted.image,
+            mask=wanted.mask,
+            positive_prompt=wanted.positive_prompt,
             scenario=scenario.name if scenario else None,
         )
         self.ledger.record_submit(entry)
@@ -292,14 +290,6 @@ class SimulatedProvider:
 def _misanswered(due: Answer, scenario: Scenario | None, voice: Voice) -> Answer:
     """What is answered in place of the right answer."""
     return scenario.misanswer(due, voice) if scenario and scenario.misanswer else due
-
-
-def _readable_orders(call: Call) -> tuple[TaskOrder, ...]:
-    """What a call ordered, for the ledger; empty when that cannot be read."""
-    try:
-        return read_orders(parse_body(call.body, call.content_type))
-    except FaultError:
-        return ()
 
 
 def _readable_key(call: Call) -> str | None:

@@ -32,6 +32,7 @@ _KEPT_MAX_BYTES: Final = 128 * 1024 * 1024
 _FETCHES_AT_ONCE: Final = 16
 
 Fetch = Callable[[str], bytes]
+"""The bytes behind an address; raises `OSError`, or `FaultError`, where there are none."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -64,7 +65,11 @@ class SourceLibrary:
         return self._by_digest.setdefault(hashlib.sha256(image.content).digest(), image)
 
     def _fetch_and_check(self, url: str) -> SourceImage:
-        return check_image(self._fetch(url))
+        try:
+            content = self._fetch(url)
+        except OSError:
+            raise FaultError(Fault.IMAGE_UNREACHABLE) from None
+        return check_image(content)
 
 
 def check_image(content: bytes) -> SourceImage:

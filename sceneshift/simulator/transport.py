@@ -1,4 +1,4 @@
-"""A simulator as an httpx transport: for tests of a client, without a socket and without waiting.
+"""A simulator as an httpx transport: for tests of a client, blocking or on asyncio, without socket and waiting.
 
 Silence becomes `httpx.ReadTimeout` at once, and a closed connection the error that httpx raises for one.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 from starlette.types import Receive
@@ -23,13 +24,14 @@ from sceneshift.simulator.sources import Fetch, fetch_bytes
 from sceneshift.simulator.wire import EXTENSION
 
 Result = TypeVar("Result")
+_CLOSED: Final = "this simulator is closed"
 
 
-class SimulatorTransport(httpx.BaseTransport):
-    """Answers any number of clients and threads from one simulator in this process.
+class SimulatorTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Answers any number of clients, threads and asyncio tasks from one simulator in this process.
 
-    A client that is closed closes its transport; inside `with SimulatorTransport() as …:` the end of the block alone
-    does.
+    A client that is closed closes its transport; inside `with SimulatorTransport() as …:`, or `async with`, the end of
+    the block alone does.
 
     Args:
         config: how it behaves.
@@ -61,9 +63,19 @@ class SimulatorTransport(httpx.BaseTransport):
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self._leave()
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *_exception: object) -> None:
+        self._leave()
+        await self.aclose()
+
+    def _leave(self) -> None:
         with self._lock:
             self._blocks -= 1
-        self.close()
 
     def close(self) -> None:
         """No further call is possible, and those under way are given up, unless a `with` block is still open."""
@@ -75,12 +87,23 @@ class SimulatorTransport(httpx.BaseTransport):
             self._thread.join()
             self._loop.close()
 
-    def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        """What the coroutine returns, after it ran where everything of this simulator runs."""
+    async def aclose(self) -> None:
+        """As `close`, while other tasks go on: a picture that is being fetched is waited for."""
+        await asyncio.to_thread(self.close)
+
+    def _start(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """The coroutine runs where everything of this simulator runs."""
         if self._loop.is_closed():
             coroutine.close()
-            raise RuntimeError("this simulator is closed")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+            raise RuntimeError(_CLOSED)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """What the coroutine returns, after it ran there."""
+        try:
+            return self._start(coroutine).result()
+        except CancelledError:
+            raise RuntimeError(_CLOSED) from None
 
     @property
     def provider(self) -> SimulatedProvider:
@@ -107,9 +130,23 @@ class SimulatorTransport(httpx.BaseTransport):
             httpx.RemoteProtocolError: it closes the connection instead of answering.
         """
         request.read()
-        timeout = request.extensions.get("timeout", {}).get("read")
-        exchange = _Exchange(request, timeout)
+        exchange = _Exchange(request)
         self._run(self._app(exchange.scope(), exchange.receive, exchange.send))
+        return exchange.response()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The simulator's answer; raises as `handle_request` does."""
+        await request.aread()
+        exchange = _Exchange(request)
+        call = self._start(self._app(exchange.scope(), exchange.receive, exchange.send))
+        try:
+            await asyncio.wrap_future(call)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller and caller.cancelling():
+                raise
+            # It was the simulator that ended: nobody asked for the end of the task that called it.
+            raise RuntimeError(_CLOSED) from None
         return exchange.response()
 
 
@@ -127,9 +164,9 @@ async def _cancel_calls() -> None:
 class _Exchange:
     """One call of an ASGI application, and the wire below it, in memory."""
 
-    def __init__(self, request: httpx.Request, read_timeout_seconds: float | None) -> None:
+    def __init__(self, request: httpx.Request) -> None:
         self._request = request
-        self._read_timeout_seconds = read_timeout_seconds
+        self._read_timeout_seconds: float | None = request.extensions.get("timeout", {}).get("read")
         self._body_given = False
         self._start: dict[str, Any] | None = None
         self._chunks: list[bytes] = []
@@ -187,9 +224,13 @@ class _Exchange:
         return httpx.ReadTimeout("silence") if self._silent else httpx.RemoteProtocolError(text)
 
 
-class _Body(httpx.SyncByteStream):
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from sceneshift.cli.jobs import read_catalogue
 from tests.integration.deployment import wait_until
+from workers.demo.stack import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,7 +58,7 @@ def processes_of_session(session: int) -> list[int]:
 
 
 def test_demo_ends_well_twice_and_leaves_a_report_and_no_process(tmp_path: Path) -> None:
-    """Every job succeeds, is charged once and told to the shop, with a worker killed on the way, and again."""
+    """Every job succeeds with the images of its entry, is charged once and told to the shop; a worker is killed."""
     out = tmp_path / "out"
     for arguments in (("--jobs", "12", "--kill-workers", "1"), ("--jobs", "3", "--no-flower")):
         code, errors = demo(out, *arguments)
@@ -64,6 +66,9 @@ def test_demo_ends_well_twice_and_leaves_a_report_and_no_process(tmp_path: Path)
         report = json.loads((out / "report.json").read_text())
         count = int(arguments[1])
         assert (len(report["jobs"]), report["charged"], report["submitted"]) == (count, count, count)
+        ordered = [entry["num_output"] for entry in read_catalogue(CATALOGUE)[:count]]
+        assert [len(job["outputs"]) for job in report["jobs"]] == ordered
+        assert f"{count} jobs, {sum(ordered)} images, {count} charged" in errors
         for job in report["jobs"]:
             _assert_complete(out, job)
     assert "\x1b[" not in errors, "there are control sequences where there is no terminal"

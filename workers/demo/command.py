@@ -192,6 +192,7 @@ class Run:
             image=f"{base_url}/{entry['image']}",
             mask=f"{base_url}/{entry['mask']}",
             positive_prompt=entry["positive_prompt"],
+            num_output=entry.get("num_output"),
             # The catalogue may come several times: with other pictures each time.
             seed=entry["seed"] + number,
             webhook_url=self._stack.webhook_url,

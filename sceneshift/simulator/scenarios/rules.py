@@ -65,8 +65,10 @@ def read_rule(text: str) -> Rule:
         raise ConfigurationError(f"scenario {name!r} is not known; the nearest is {nearest} (--list-scenarios)")
     first = int(found["first"] or 1)
     last = int(found["last"]) if found["last"] else (None if found["range"] or not found["first"] else first)
-    if first < 1 or (last is not None and last < first):
+    if first < 1:
         raise ConfigurationError(f"scenario {text!r}: calls are counted from 1 up")
+    if last is not None and last < first:
+        raise ConfigurationError(f"scenario {text!r}: the range ends before it begins")
     return Rule(
         text=text.strip(), scenario=SCENARIOS[name], probability=_share(text, found), first_call=first, last_call=last
     )

@@ -118,6 +118,46 @@ def test_other_types_are_refused(desk: Desk, content_type: str | None) -> None:
     assert desk.state()["credits"] is None
 
 
+OWN = [
+    (None, "simulator.test"),
+    (None, "10.0.0.5:8400"),
+    ("http://localhost:3000", "127.0.0.1:8400"),
+    ("http://127.0.0.1:8400", "127.0.0.1:8400"),
+    ("http://[::1]:8400", "[::1]:8400"),
+    ("http://shop.localhost", "localhost:8400"),
+    ("http://10.0.0.5:8400", "10.0.0.5:8400"),
+    ("http://simulator:8400", "Simulator:8400"),
+]
+FOREIGN = [
+    ("https://evil.test", "127.0.0.1:8400"),
+    ("http://evil.test:8400", "evil.test:8400"),
+    ("http://10.0.0.6:8400", "10.0.0.5:8400"),
+    ("http://10.0.0.5:3000", "10.0.0.5:8400"),
+    ("http://localhost.evil.test", "localhost:8400"),
+    ("http://127.0.0.1.evil.test", "localhost:8400"),
+    ("http://localhost@evil.test", "localhost:8400"),
+    ("null", "localhost:8400"),
+    ("file://", "localhost:8400"),
+    ("http://[", "localhost:8400"),
+    ("", "localhost:8400"),
+]
+
+
+@pytest.mark.parametrize(("origin", "host"), OWN)
+def test_programs_and_pages_of_this_machine_may_change_it(desk: Desk, origin: str | None, host: str) -> None:
+    """No origin, a loopback one, or the called address itself."""
+    headers = {"Host": host} | ({"Origin": origin} if origin is not None else {})
+    assert desk.control({"credits": 0}, **headers).status_code == 200
+
+
+@pytest.mark.parametrize(("origin", "host"), FOREIGN)
+def test_pages_from_elsewhere_may_not_change_it(desk: Desk, origin: str, host: str) -> None:
+    """Nor may one whose owner has let their own name lead to this machine."""
+    answer = desk.control({"credits": 0}, Origin=origin, Host=host)
+    assert (answer.status_code, list(answer.json())) == (403, ["error"])
+    assert desk.state()["credits"] is None
+
+
 def test_type_may_name_a_charset(desk: Desk) -> None:
     """`application/json; charset=utf-8` is JSON."""
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
@@ -160,6 +200,18 @@ def test_state_shows_the_latest_submissions_only(desk: Desk) -> None:
     """The newest come first, and a long run does not make the page long."""
     keys = [desk.accepted() for _ in range(SUBMISSIONS_SHOWN + 2)]
     assert [each["result_key"] for each in desk.state()["submissions"]] == keys[:1:-1]
+
+
+def test_state_shows_the_beginning_of_endless_texts(desk: Desk) -> None:
+    """Addresses and nonces of more than 256 characters are cut on the page; the ledger has the address."""
+    image = f"{item()['image']}?signature={'s' * 500}"
+    desk.pictures[image] = desk.pictures[item()["image"]]
+    desk.submit(item(image=image), **{"X-Ca-Nonce": "n" * 300})
+    (submission,) = desk.state()["submissions"]
+    assert submission["tasks"][0]["image"] == f"{image[:255]}…"
+    assert submission["tasks"][0]["mask"] == item()["mask"]
+    assert submission["nonce"] == "n" * 255 + "…"
+    assert desk.ledger()["submits"][0]["image"] == image
 
 
 def test_looking_leaves_no_trace(desk: Desk) -> None:

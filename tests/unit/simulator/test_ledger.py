@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
+from sceneshift.simulator import ledger_document
+from sceneshift.simulator.ledger import Ledger, SubmitEntry
 from tests.unit.simulator.support import LONG_AFTER, START, Desk, item, open_desk
 
 
@@ -42,6 +48,60 @@ def test_refusals_are_written_down_without_a_charge(desk: Desk) -> None:
     assert [entry["http_status"] for entry in ledger["submits"]] == [400, 400, 400]
     assert ledger["submits"][2]["image"] == "https://img.alicdn.com/none.png"
     assert (ledger["charged"], ledger["accepted"]) == (0, 0)
+
+
+REFUSED: list[tuple[dict[str, Any], dict[str, str | None]]] = [
+    ({}, {"Authorization": None}),
+    ({}, {"Authorization": "APPCODE wrong"}),
+    ({}, {"X-Ca-Nonce": None}),
+    ({}, {"X-Ca-Nonce": "used"}),
+    ({}, {"Content-Type": "text/plain"}),
+    ({"steps": 1}, {}),
+    ({"num_output": "3"}, {}),
+]
+
+
+@pytest.mark.parametrize(("changes", "headers"), REFUSED, ids=str)
+def test_refused_submission_keeps_what_it_asked_for(
+    desk: Desk, changes: dict[str, Any], headers: dict[str, str | None]
+) -> None:
+    """Gateway, wrong type or illegal field: first image, mask and prompt are on record, uncharged."""
+    desk.submit(**{"X-Ca-Nonce": "used"})
+    assert desk.submit(item(image="https://shop.test/a.png", **changes), **headers).status_code >= 400
+    entry = desk.ledger()["submits"][-1]
+    assert (entry["image"], entry["mask"], entry["charged"]) == ("https://shop.test/a.png", item()["mask"], 0)
+    assert entry["positive_prompt"] == item()["positive_prompt"]
+
+
+def test_fault_of_another_item_hides_nothing(desk: Desk) -> None:
+    """The first item stands in the ledger when the second is what was wrong."""
+    desk.submit(item(), item(strength=2))
+    assert desk.ledger()["submits"][0]["image"] == item()["image"]
+
+
+def test_throttled_submission_keeps_what_it_asked_for() -> None:
+    """As does one that came too soon."""
+    with open_desk(submit_rate=1) as desk:
+        assert [desk.submit().status_code for _ in range(2)] == [200, 403]
+        assert [entry["image"] for entry in desk.ledger()["submits"]] == [item()["image"]] * 2
+
+
+def test_what_is_no_text_is_not_in_the_ledger(desk: Desk) -> None:
+    """Fields of another type and half characters are nothing there; the others stay, at most 4,096 characters each."""
+    body = json.dumps({"data": {"task_list": [item(image=5, mask="\ud800", positive_prompt="x" * 5000)]}})
+    desk.request("POST", "/api/v1/bg-rep/submit", content=body, headers=desk.headers())
+    entry = desk.ledger()["submits"][0]
+    assert (entry["image"], entry["mask"], entry["positive_prompt"]) == (None, None, "x" * 4096)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[[]]", b'{"data": []}', b'{"data": {"task_list": {}}}',
+                                  b'{"data": {"task_list": []}}', b'{"data": {"task_list": [3]}}', b"[" * 100_000,
+                                  b"\xff", b"9" * 5000])  # fmt: skip
+def test_body_that_cannot_be_read_leaves_nothing_but_its_call(desk: Desk, body: bytes) -> None:
+    """Whatever it is, the submission is on record, without image, mask and prompt."""
+    desk.request("POST", "/api/v1/bg-rep/submit", content=body, headers=desk.headers())
+    (entry,) = desk.ledger()["submits"]
+    assert (entry["http_status"], entry["image"], entry["mask"], entry["positive_prompt"]) == (400, None, None, None)
 
 
 def test_totals_count_items_calls_and_queries(desk: Desk) -> None:
@@ -118,6 +178,64 @@ def test_charge_and_what_the_caller_was_told_are_two_things(scenario: str, statu
         (entry,) = desk.ledger()["submits"]
         assert (entry["accepted"], entry["charged"], len(entry["result_key"])) == (True, 1, 32)
         assert (entry["http_status"], entry["error_code"], entry["scenario"]) == (status, code, scenario)
+
+
+def test_long_ledger_is_whole() -> None:
+    """A document that is made in pieces has every submission, nonce and key, in order."""
+    with open_desk() as desk:
+        for number in range(1100):
+            desk.simulator.ledger.record_submit(an_entry(number))
+            desk.simulator.ledger.record_download(f"key-{number}")
+        document = desk.ledger()
+        assert document == json.loads(json.dumps(desk.simulator.ledger.as_json()))
+    assert [entry["nonce"] for entry in document["submits"]] == [f"nonce-{number}" for number in range(1100)]
+    assert (document["charged"], len(document["nonces"]), len(document["keys"])) == (1100, 1100, 1100)
+
+
+def an_entry(number: int) -> SubmitEntry:
+    return SubmitEntry(
+        time=START, nonce=f"nonce-{number}", accepted=True, http_status=200, error_code=None,
+        result_key=f"key-{number}", charged=1, image="https://a.test/ü.png", mask=None, positive_prompt='"quoted"',
+    )  # fmt: skip
+
+
+def test_others_are_answered_while_the_ledger_is_made(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger takes its time beside the other calls; it tells what was so when it was asked for."""
+    began, may_go_on, write = threading.Event(), threading.Event(), ledger_document._written
+
+    def slow(ledger: Ledger) -> bytes:
+        began.set()
+        assert may_go_on.wait(20)
+        return write(ledger)
+
+    monkeypatch.setattr(ledger_document, "_written", slow)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(desk.ledger)
+        assert began.wait(20)
+        try:
+            assert threads_answer(lambda: desk.request("GET", "/healthz").status_code) == 200
+            desk.accepted()
+        finally:
+            may_go_on.set()
+        assert asked.result(20)["charged"] == 0
+    assert desk.ledger()["charged"] == 1
+
+
+def threads_answer(ask: Callable[[], int]) -> int:
+    """What is answered within ten seconds."""
+    threads = ThreadPoolExecutor(1)
+    try:
+        return threads.submit(ask).result(10)
+    finally:
+        threads.shutdown(wait=False)
+
+
+def test_endless_keys_are_kept_short(desk: Desk) -> None:
+    """A key that cannot have been given out stands in ledger and journal by its beginning."""
+    desk.query("k" * 5000)
+    shown = "k" * 255 + "…"
+    assert list(desk.ledger()["keys"]) == [shown]
+    assert desk.state()["exchanges"][0]["result_key"] == shown
 
 
 def test_python_and_json_tell_the_same() -> None:

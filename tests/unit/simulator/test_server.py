@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sceneshift.cli.simulator import command
-from sceneshift.simulator import RunningSimulator, SimulatorConfig, running_simulator
+from sceneshift.errors import ConfigurationError
+from sceneshift.simulator import RunningSimulator, SimulatorConfig, SimulatorTransport, running_simulator
 from sceneshift.simulator.server import _Server, listen
 from tests.unit.simulator.support import START, item, mask, photo
 
@@ -59,6 +60,29 @@ def test_missing_catalogue_picture_is_unreachable(catalogue: Path) -> None:
         assert httpx.get(address, trust_env=False).status_code == 404
         answer = call(simulator, "submit", {"task_list": [item(image=address, mask=address)]})
     assert answer.json()["code"] == 23500006
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{"advance_seconds": float("nan")}, {"advance": 5}, {"credits": "5"}, {"scenarios": "query-500"}, {"credits": {1}}],
+    ids=str,
+)
+def test_bad_wish_over_a_socket_is_a_configuration_error(wishes: dict[str, Any]) -> None:
+    """It is refused by the sentence of the transport, before anything is sent."""
+    nobody = RunningSimulator(base_url="http://127.0.0.1:9", appcode="given")
+    with SimulatorTransport() as transport, pytest.raises(ConfigurationError) as refused:
+        transport.control(**wishes)
+    with pytest.raises(ConfigurationError, match=re.escape(refused.value.message)):
+        nobody.control(**wishes)
+
+
+def test_wishes_over_a_socket_are_fulfilled_or_refused() -> None:
+    """Rules may be a tuple, and a rule that cannot be read is named."""
+    with running_simulator() as simulator:
+        simulator.control(scenarios=("query-error-unauthorized",))
+        assert call(simulator, "query", {"result_key": "none"}).status_code == 401
+        with pytest.raises(ConfigurationError, match="nonsense"):
+            simulator.control(scenarios=["nonsense"])
 
 
 def test_port_is_free_again_after_the_block() -> None:
@@ -126,3 +150,28 @@ def test_package_imports_without_a_web_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stderr.strip(), done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("module", ["httpx", "starlette", "PIL"])
+def test_missing_extra_is_one_sentence(module: str) -> None:
+    """Without a module of the extra, Python and the command say which, and how it is installed from a clone."""
+    hide = f"import sys; sys.modules[{module!r}] = None; "
+    programs = ["from sceneshift.simulator import SimulatorTransport", f"{RUN_COMMAND}"]
+    for program in programs:
+        done = subprocess.run(
+            [sys.executable, "-c", hide + program], capture_output=True, text=True, check=False, timeout=60
+        )
+        last = done.stderr.strip().splitlines()[-1]
+        assert done.returncode == 1
+        assert f"{module} is missing: it comes with the extra `simulator`" in last
+        assert "pip install '.[simulator]'" in last
+        assert "ModuleNotFoundError" not in done.stderr
+
+
+def test_configuration_needs_no_extra() -> None:
+    """What is chosen can be read and checked without a web server."""
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['httpx', 'starlette', 'uvicorn', 'PIL'])); "
+        "from sceneshift.simulator import SimulatorConfig; SimulatorConfig()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -6,12 +6,14 @@ import asyncio
 import socket
 import threading
 
+import httpx
 import pytest
 
+from sceneshift.simulator import SimulatorTransport
 from sceneshift.simulator.answers import Fault, FaultError
 from sceneshift.simulator.cache import SharedCache
 from sceneshift.simulator.sources import SourceLibrary, check_image, fetch_bytes
-from tests.unit.simulator.support import Desk, item, mask, photo
+from tests.unit.simulator.support import BASE_URL, Desk, item, mask, photo
 
 UNREACHABLE, UNFIT = 23500006, 23500007
 
@@ -29,6 +31,24 @@ def test_failed_fetch_is_tried_again_by_the_next_submission(desk: Desk) -> None:
     assert desk.submit(missing).json()["code"] == UNREACHABLE
     desk.pictures[missing["image"]] = photo()
     assert desk.submit(missing).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("none.jpg"), PermissionError(), TimeoutError(), OSError(5, "disk")]
+)
+def test_picture_that_cannot_be_read_is_unreachable(desk: Desk, error: OSError) -> None:
+    """A `fetch` that raises `OSError` refuses the submission; its nonce is used up, and the ledger has it uncharged."""
+
+    def fetch(_url: str) -> bytes:
+        raise error
+
+    with SimulatorTransport(fetch=fetch) as simulator:
+        client = httpx.Client(transport=simulator, base_url=f"{BASE_URL}/api/v1/bg-rep", headers=desk.headers())
+        answers = [client.post("/submit", json={"data": {"task_list": [item()]}}) for _ in range(2)]
+        told = [(entry.error_code, entry.image, entry.charged) for entry in simulator.ledger.submits]
+    assert [answer.status_code for answer in answers] == [400, 403]
+    assert answers[0].json()["message"] == Fault.IMAGE_UNREACHABLE.message
+    assert told == [(str(UNREACHABLE), item()["image"], 0), ("S403NU", item()["image"], 0)]
 
 
 @pytest.mark.parametrize(
