@@ -11,7 +11,7 @@ import logging
 from redis.exceptions import RedisError
 
 from sceneshift.jobs.record import JobRecord
-from sceneshift.provider.protocol import NotSent, OutcomeUnknown, QueryFailed, QueryOutcome, SubmitOutcome
+from sceneshift.provider.protocol import Endpoint, NotSent, OutcomeUnknown, QueryFailed, QueryOutcome, SubmitOutcome
 from tasks.services import Services
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,8 @@ def note_answer(services: Services, job: JobRecord, outcome: SubmitOutcome | Que
     """An odd answer is counted, and one that could not be read is kept with its job, when the job store is there."""
     try:
         if isinstance(outcome, OutcomeUnknown | QueryFailed) and outcome.unreadable_answer:
-            services.store.answers.keep(job.id, outcome.unreadable_answer)
+            endpoint = Endpoint.SUBMIT if isinstance(outcome, OutcomeUnknown) else Endpoint.QUERY
+            services.store.answers.keep(job.id, outcome.unreadable_answer, endpoint)
         if not isinstance(outcome, NotSent) and outcome.noted and services.store.answers.count(outcome.noted):
             noted = outcome.noted
             log.warning(

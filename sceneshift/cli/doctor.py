@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
-from pydantic import SecretStr
 
 from sceneshift.cli import EXIT_USAGE
 from sceneshift.cli.findings import Finding, exit_code_of, failure, fine, warning
@@ -31,7 +28,7 @@ NOTICE = (
 @click.option("--provider", "ask_provider", is_flag=True, help="Ask the provider one question instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(*, ask_provider: bool, as_json: bool) -> None:
-    """Check the settings, the job store and the broker; or, with --provider, the settings and the provider.
+    """Check the settings of a worker, the job store and the broker; or, with --provider, the provider.
 
     Each line says ok, warn or fail, what was looked at, what was found, and what to do about it.
     """
@@ -45,11 +42,15 @@ def command(*, ask_provider: bool, as_json: bool) -> None:
         findings, more = _ask_provider(settings)
     else:
         # Redis and Celery are loaded by the commands that need them.
+        from sceneshift.cli.doctor_settings import worker_findings  # noqa: PLC0415
         from sceneshift.cli.doctor_store import broker_finding, store_findings  # noqa: PLC0415
 
-        findings, more = [*store_findings(settings), broker_finding(settings)], {}
-    document = {"settings": shown_settings(settings), **more}
-    _report([_settings_finding(settings), *findings], document, as_json=as_json)
+        findings, more = [*worker_findings(settings), *store_findings(settings), broker_finding(settings)], {}
+    from sceneshift.cli.shown_settings import shown_settings  # noqa: PLC0415
+
+    shown = shown_settings(settings)
+    document = {"settings": shown, **more}
+    _report([_settings_finding(settings, shown), *findings], document, as_json=as_json)
 
 
 def _report(findings: list[Finding], more: Mapping[str, Any], *, as_json: bool) -> None:
@@ -67,38 +68,9 @@ def _report(findings: list[Finding], more: Mapping[str, Any], *, as_json: bool) 
     raise click.exceptions.Exit(exit_code)
 
 
-def _settings_finding(settings: Settings) -> Finding:
-    shown = shown_settings(settings)
+def _settings_finding(settings: Settings, shown: Mapping[str, str]) -> Finding:
     given = ", ".join(f"{PREFIX}{name.upper()}={shown[name]}" for name in shown if name in settings.model_fields_set)
     return fine("settings", f"{len(settings.model_fields_set)} of {len(shown)} are set{': ' if given else ''}{given}")
-
-
-def shown_settings(settings: Settings) -> dict[str, str]:
-    """Every effective value, as it may be shown: secrets are masked, and URLs have no credentials."""
-    return {name: _shown(name, getattr(settings, name)) for name in type(settings).model_fields}
-
-
-def _shown(name: str, value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return _masked(name, value.get_secret_value())
-    if isinstance(value, tuple):
-        return " ".join(_shown(name, each) for each in value)
-    return "" if value is None else re.sub(r"//[^/\s]*@", "//***@", str(value))
-
-
-def _masked(name: str, secret: str) -> str:
-    """Of a server's address its place; of a webhook's its host, since the path may be a secret; of all else nothing."""
-    if name not in {"redis_url", "broker_url", "webhook_url"}:
-        return "***"
-    try:
-        parts = urlsplit(secret)
-        place = f"{parts.scheme}://{'***@' if '@' in parts.netloc else ''}{parts.hostname or ''}"
-        place += f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "***"
-    if ";" in secret or "@" in parts.path:
-        return "***"
-    return f"{place}/***" if name == "webhook_url" else place + parts.path
 
 
 def _ask_provider(settings: Settings) -> tuple[list[Finding], dict[str, Any]]:
@@ -132,21 +104,20 @@ def _ask_provider(settings: Settings) -> tuple[list[Finding], dict[str, Any]]:
 
 def _counted(settings: Settings, noted: NotedAnswer | None) -> tuple[dict[NotedAnswer, int], Finding]:
     """The answers that this deployment has counted, this one included; this one alone when the job store is away."""
-    from redis.exceptions import RedisError  # noqa: PLC0415
-
+    from sceneshift.cli.shown_settings import described  # noqa: PLC0415
     from sceneshift.store.answers import AnswerStore  # noqa: PLC0415
-    from sceneshift.store.connection import NOTES, connect, without_password  # noqa: PLC0415
+    from sceneshift.store.connection import NOTES, connect  # noqa: PLC0415
     from sceneshift.store.keys import Keys  # noqa: PLC0415
 
-    own = {noted: 1} if noted else {}
+    own, url = {noted: 1} if noted else {}, settings.redis_url.get_secret_value()
     try:
-        with closing(connect(settings.redis_url.get_secret_value(), NOTES)) as client:
+        with closing(connect(url, NOTES)) as client:
             answers = AnswerStore(client, Keys(settings.key_prefix), retention_seconds=settings.job_retention_seconds)
             if noted:
                 answers.count(noted)
             counts, others = answers.counts()
-    except (RedisError, ConfigurationError) as error:
-        text = f"the job store is away ({without_password(str(error))}): only this answer is known"
+    except Exception as error:  # noqa: BLE001  # the answer is worth telling, whatever is wrong with the store
+        text = f"the job store is away ({described(error, 'redis_url', url)}): only this answer is known"
         return own, warning("counted answers", text, "start the job store, and look again")
     text = f"{sum(counts.values())} in all, of {len(counts)} kinds"
     # Among too many different ones it may have been counted with the others.

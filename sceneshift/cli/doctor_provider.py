@@ -11,7 +11,7 @@ from sceneshift.cli import EXIT_REFUSED, EXIT_UNREACHABLE
 from sceneshift.cli.findings import Finding, failure, fine, warning
 from sceneshift.provider.answer import Answer
 from sceneshift.provider.classification import classify, is_about_nonce
-from sceneshift.provider.documented import reading_of
+from sceneshift.provider.documented import SUCCESS_CODES, reading_of
 from sceneshift.provider.protocol import Endpoint, ErrorKind, NotedAnswer, NotSent, OutcomeUnknown
 
 SKEW_MAX_SECONDS = 30.0
@@ -42,7 +42,12 @@ def key_finding(answer: Answer) -> Finding:
     """Whether the provider accepts the AppCode, and would work for it."""
     found = classify(answer, Endpoint.QUERY)
     said = answer.error(found.kind).message
-    if answer.is_2xx and answer.envelope and not answer.envelope.says_failed:
+    envelope = answer.envelope
+    if (
+        answer.is_2xx
+        and envelope
+        and (envelope.success or (envelope.success is None and envelope.code in SUCCESS_CODES))
+    ):
         return warning(
             "AppCode", f"accepted; but an unknown key was answered as a success: {said}", "tell the provider"
         )

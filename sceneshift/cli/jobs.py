@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ def list_jobs(state: str | None, limit: int, *, as_json: bool) -> None:
     jobs = current_client().store.jobs
     states = [JobState(state)] if state else list(JobState)
     with translating(StoreUnavailableError, "try again"):
-        records = [jobs.load(job_id) for each in states for job_id in jobs.ids(each, limit=limit)]
+        # A job that moves meanwhile may stand under two states.
+        ids = dict.fromkeys(job_id for each in states for job_id in jobs.ids(each, limit=limit))
+        records = [jobs.load(job_id) for job_id in ids]
         counts = jobs.counts()
     snapshots = [snapshot_of(record) for record in records if record is not None]
     if as_json:
@@ -114,10 +117,25 @@ def explain(job_id: str, *, as_json: bool) -> None:
         print_json({"job": document, "timeline": timeline, "unreadable_answer": answer is not None})
         return
     kept = f"{len(answer)} characters are kept: sceneshift jobs answer {job_id}" if answer else None
-    _print_snapshot(snapshot, [*_webhooks(job_id), *([("unreadable answer", kept)] if kept else [])])
+    more = [("next step", _next_step(job_id)), ("unreadable answer", kept)]
+    _print_snapshot(snapshot, [*_webhooks(job_id), *((name, text) for name, text in more if text)])
     click.echo()
     for event in events:
         click.echo(_line(event))
+
+
+def _next_step(job_id: str) -> str | None:
+    """The step that comes next, and when it is looked at; None when nothing happens by itself any more."""
+    from sceneshift.store.connection import translating  # noqa: PLC0415
+
+    client = current_client()
+    job = client.load(job_id)
+    with translating(StoreUnavailableError, "try again", job_id=job_id):
+        due_at = client.store.due.due_at(job_id)
+    if due_at is None or math.isinf(due_at):
+        return None
+    turn = " or later: urgent jobs go first" if job.state is JobState.QUEUED and not job.blocked_by else ""
+    return f"{job.step}, at {clock_time(due_at)} UTC{turn}"
 
 
 def _kept_answer(job_id: str) -> str | None:
@@ -157,7 +175,8 @@ def _entry(event: JobEvent) -> dict[str, Any]:
 
 
 def _line(event: JobEvent) -> str:
-    details = " ".join(f"{name}={value}" for name, value in event.details.items())
+    times = {name: f"{clock_time(value)}Z" for name, value in event.details.items() if name == "until"}
+    details = " ".join(f"{name}={value}" for name, value in {**event.details, **times}.items())
     return f"{clock_time(event.at)}  {event.state:<15}  {event.event:<18}  {details}".rstrip()
 
 

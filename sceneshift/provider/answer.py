@@ -10,12 +10,13 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+from sceneshift.provider.documented import SUCCESS_CODES, kinds_of_code
 from sceneshift.provider.protocol import Endpoint, ErrorKind, NotedAnswer, ProviderError
 from sceneshift.provider.redaction import Redactor, clip
-from sceneshift.provider.wire import Envelope, parse_envelope, result_key_of
+from sceneshift.provider.wire import Envelope, parse_envelope
 
-KEPT_ANSWER_MAX_BYTES = 65_536
-"""So much of an answer that could not be read is kept."""
+KEPT_ANSWER_MAX_BYTES = {Endpoint.SUBMIT: 65_536, Endpoint.QUERY: 2_048}
+"""So much of an answer that could not be read is kept: all that may hold a paid key, and the look of the others."""
 
 NOTED_MESSAGE_LENGTH = 120
 
@@ -54,10 +55,13 @@ class Answer:
 
     @property
     def claims_success(self) -> bool:
-        """The body speaks of a success, or names a submission: no error beside it is the whole truth."""
-        return self.envelope is not None and (
-            self.envelope.success is True or result_key_of(self.envelope.data) is not None
-        )
+        """The body speaks of a success, or of a submission: no error beside it is the whole truth."""
+        if self.envelope is None:
+            return False
+        code = self.envelope.code or ""
+        # In one reading, a success's code is that of a documented error too.
+        says_success = code in SUCCESS_CODES and not kinds_of_code(self.http_status, code)
+        return self.envelope.success is True or says_success or self.envelope.speaks_of_submission
 
     @property
     def request_id(self) -> str | None:
@@ -73,9 +77,9 @@ class Answer:
         """The beginning of the body, safe to keep."""
         return clip(self.redact(self._text()))
 
-    def kept_text(self) -> str:
-        """The body as a text with its line breaks, up to 64 kB of it, safe to keep."""
-        return self.redact.lines(self._text(), max_bytes=KEPT_ANSWER_MAX_BYTES)
+    def kept_text(self, endpoint: Endpoint) -> str:
+        """The body as a text with its line breaks, as much of it as is kept of this call's answers, safe to keep."""
+        return self.redact.lines(self._text(), max_bytes=KEPT_ANSWER_MAX_BYTES[endpoint])
 
     def _text(self) -> str:
         return self.body.decode(json.detect_encoding(self.body), errors="replace")

@@ -1,4 +1,4 @@
-"""The `bg-rep` API over HTTP. The only module here that knows the HTTP library.
+"""The `bg-rep` API over HTTP. The only module here that knows the HTTP library, with the transport below it.
 
 A submission is one request on a connection of its own: a kept-alive one that the other end closes at that very moment
 would turn a harmless race into an unknown outcome, which somebody has to look at. Queries share kept-alive connections.
@@ -7,7 +7,6 @@ The provider's URL is an operator's setting, so the guard for URLs from outside 
 
 from __future__ import annotations
 
-import ssl
 import time
 import uuid
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from sceneshift import __version__
 from sceneshift.errors import ConfigurationError
 from sceneshift.provider.answer import Answer, read_answer
 from sceneshift.provider.classification import is_about_nonce
+from sceneshift.provider.exchange_limit import LimitedTransport
 from sceneshift.provider.outcomes import query_outcome, submit_outcome
 from sceneshift.provider.protocol import (
     Endpoint,
@@ -41,7 +41,7 @@ _IDLE_CONNECTIONS_MAX = 20
 _IDLE_SECONDS = 15.0
 _BODY_BYTES_MAX = 1024 * 1024
 # Raised before the request has a connection; every other failure may have followed the last byte.
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class BgRepProvider:
@@ -51,12 +51,13 @@ class BgRepProvider:
         base_url: the URL to which `/submit` and `/query` are appended.
         appcode: the credential, without the word APPCODE.
         connect_timeout_seconds: for DNS, connect and TLS, and for waiting until a connection is free.
-        read_timeout_seconds: for silence, and again for the whole body after the headers.
+        read_timeout_seconds: for silence, and again for the whole body after the headers. The whole exchange has twice
+            the sum of both.
         new_nonce: a fresh unique string, for each attempt of a query.
         max_body_bytes: an answer that is longer counts as unreadable.
         transport: instead of the network.
         now: Unix seconds, to read a `Retry-After` date.
-        monotonic: seconds, to measure how long a body takes.
+        monotonic: seconds, to measure how long a body and an exchange take.
 
     Raises:
         ConfigurationError: the URL or the AppCode cannot be used.
@@ -88,7 +89,12 @@ class BgRepProvider:
             write=read_timeout_seconds,
             pool=connect_timeout_seconds,
         )
-        transports = _network_transports() if transport is None else dict.fromkeys(Endpoint, transport)
+        exchange_seconds = 2 * (connect_timeout_seconds + read_timeout_seconds)
+        transports = (
+            _network_transports(exchange_seconds, monotonic)
+            if transport is None
+            else dict.fromkeys(Endpoint, transport)
+        )
         self._clients = {endpoint: _client(appcode, timeout, transports[endpoint]) for endpoint in Endpoint}
 
     @classmethod
@@ -156,20 +162,26 @@ class BgRepProvider:
         return self._post(Endpoint.QUERY, query_body(result_key), self._new_nonce())
 
     def _post(self, endpoint: Endpoint, body: bytes, nonce: str) -> Answer | NotSent | OutcomeUnknown:
-        """The answer to one request, whole or not; where none came, whether the request can have arrived."""
+        """The answer to one request, whole or not; where none came, whether the request can have arrived.
+
+        Raises:
+            RuntimeError: the provider is closed.
+        """
+        client = self._clients[endpoint]
+        if client.is_closed:
+            raise RuntimeError("the provider is closed")
         try:
-            with self._clients[endpoint].stream(
+            with client.stream(
                 "POST", f"{self._base_url}/{endpoint}", content=body, headers={"X-Ca-Nonce": nonce}
             ) as response:
                 read, fault = self._read_body(response)
+            return read_answer(
+                response.status_code, response.headers, read, fault=fault, redact=self._redact, now=self._now()
+            )
         except _NOT_SENT as error:
             return NotSent(reason=self._describe(error))
-        # The two built-in ones are what the HTTP library lets through from sockets and from host names.
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  # an odd header must not look like a request that was never made
             return OutcomeUnknown(reason=self._describe(error))
-        return read_answer(
-            response.status_code, response.headers, read, fault=fault, redact=self._redact, now=self._now()
-        )
 
     def _read_body(self, response: httpx.Response) -> tuple[bytes, str | None]:
         """What arrived of the body, and why that is not all of it, if so."""
@@ -212,27 +224,22 @@ def _checked_appcode(appcode: str) -> str:
     return appcode
 
 
-def _network_transports() -> dict[Endpoint, httpx.BaseTransport]:
+def _network_transports(exchange_seconds: float, monotonic: Callable[[], float]) -> dict[Endpoint, httpx.BaseTransport]:
     # Loading the certificates is the dear part of a client: once, for both.
     tls = httpx.create_ssl_context(trust_env=False)
-    return {
-        Endpoint.SUBMIT: _network_transport(tls, idle_connections_max=0),
-        Endpoint.QUERY: _network_transport(tls, idle_connections_max=_IDLE_CONNECTIONS_MAX),
-    }
 
-
-def _network_transport(tls: ssl.SSLContext, *, idle_connections_max: int) -> httpx.HTTPTransport:
-    return httpx.HTTPTransport(
-        verify=tls,
-        trust_env=False,
-        http2=False,
-        retries=0,
-        limits=httpx.Limits(
+    def transport(*, idle_connections_max: int) -> httpx.BaseTransport:
+        limits = httpx.Limits(
             max_connections=_CONNECTIONS_MAX,
             max_keepalive_connections=idle_connections_max,
             keepalive_expiry=_IDLE_SECONDS,
-        ),
-    )
+        )
+        return LimitedTransport(tls=tls, limits=limits, exchange_seconds=exchange_seconds, monotonic=monotonic)
+
+    return {
+        Endpoint.SUBMIT: transport(idle_connections_max=0),
+        Endpoint.QUERY: transport(idle_connections_max=_IDLE_CONNECTIONS_MAX),
+    }
 
 
 def _client(appcode: str, timeout: httpx.Timeout, transport: httpx.BaseTransport) -> httpx.Client:

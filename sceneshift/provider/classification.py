@@ -5,12 +5,13 @@ same HTTP statuses as the service behind it. So an answer is read in this order,
 code, message of the provider's JSON, gateway message, HTTP status together with the provider's code, HTTP status.
 
 A submission counts as refused only on evidence that nothing was started, which nothing else in the answer contradicts.
-An HTTP status is no such evidence (429 excepted, which has one meaning), nor is a code without its status; everything
-else is an unknown outcome.
+An HTTP status is no such evidence (429 excepted, which has one meaning), nor is a code without its status, nor a word
+in the gateway's header that does not look like its documented codes; everything else is an unknown outcome.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -18,6 +19,9 @@ from typing import Final
 from sceneshift.provider.answer import Answer
 from sceneshift.provider.documented import ROWS, kinds_of_code
 from sceneshift.provider.protocol import Endpoint, ErrorKind
+
+# How the gateway writes its codes: a class, the HTTP status, two letters.
+GATEWAY_CODE_SHAPE: Final = re.compile(r"[A-Z](\d{3})[A-Z]{2}", re.ASCII)
 
 # Gateway codes: the longest matching beginning decides. `refused`: the gateway answered without calling the back end.
 # X codes are the gateway's own failures, which may strike after the call; D codes are about the call itself, where only
@@ -37,7 +41,8 @@ GATEWAY_CODES: Final[dict[str, tuple[ErrorKind, bool]]] = {
     "X": (ErrorKind.TRANSIENT, False),
 }
 
-# Messages, in lower case: the first keyword that occurs decides, in the gateway's header and then in the envelope.
+# Messages, in lower case: the first keyword that occurs decides. Any other that occurs is heard for what it says of a
+# start, because a header that was sent twice is one text here.
 MESSAGES: Final[tuple[tuple[str, ErrorKind], ...]] = (
     ("nonce is required", ErrorKind.MISCONFIGURED),
     ("nonce", ErrorKind.NONCE_USED),
@@ -71,6 +76,11 @@ MESSAGES: Final[tuple[tuple[str, ErrorKind], ...]] = (
     ("internal error", ErrorKind.TRANSIENT),
     ("failed to call backend", ErrorKind.TRANSIENT),
     ("service unavailable", ErrorKind.TRANSIENT),
+    ("timed out", ErrorKind.TRANSIENT),
+    ("timeout", ErrorKind.TRANSIENT),
+    ("duplicate", ErrorKind.TRANSIENT),
+    ("already", ErrorKind.TRANSIENT),
+    ("in progress", ErrorKind.TRANSIENT),
 )
 
 
@@ -108,7 +118,11 @@ STATUSES: Final[dict[int, ErrorKind]] = {
     404: ErrorKind.MISCONFIGURED,
     405: ErrorKind.MISCONFIGURED,
     408: ErrorKind.TRANSIENT,
+    409: ErrorKind.TRANSIENT,
+    423: ErrorKind.TRANSIENT,
+    425: ErrorKind.TRANSIENT,
     429: ErrorKind.THROTTLED,
+    499: ErrorKind.TRANSIENT,
 }
 
 # These may follow a start, or prove one: on submit they are never a refusal.
@@ -141,11 +155,30 @@ def classify(answer: Answer, endpoint: Endpoint) -> Classification:
         or _by_status_and_code(answer, endpoint)
         or _by_status(answer)
     )
-    kind, refused = found.kind, found.refused and not answer.claims_success
+    kind, refused = found.kind, found.refused and not (answer.claims_success or _tells_of_start(answer))
     if endpoint is Endpoint.SUBMIT and kind is ErrorKind.NO_RECORD:
         # A submission names no record: this is the query endpoint's answer, from a wrong address.
         kind = ErrorKind.MISCONFIGURED
     return Classification(kind, refused, found.is_guess)
+
+
+def _tells_of_start(answer: Answer) -> bool:
+    """Something in the answer says that the back end may have been called, or two gateway codes leave it open."""
+    if STATUSES.get(answer.http_status) in INCONCLUSIVE:
+        return True
+    code, provider_message = answer.gateway_code, answer.envelope.message if answer.envelope else ""
+    if "," in code or (GATEWAY_CODE_SHAPE.fullmatch(code) and not _is_gateway_code(answer)):
+        return True
+    return any(
+        not _kinds_of_message(text).isdisjoint(INCONCLUSIVE)
+        for text in (answer.gateway_message, provider_message, code)
+    )
+
+
+def _is_gateway_code(answer: Answer) -> bool:
+    """There is exactly one code, of the documented shape, and its digits are the answer's status."""
+    found = GATEWAY_CODE_SHAPE.fullmatch(answer.gateway_code)
+    return found is not None and int(found[1]) == answer.http_status
 
 
 def is_about_nonce(answer: Answer) -> bool:
@@ -172,23 +205,25 @@ def _by_nonce(answer: Answer) -> Classification | None:
 
 
 def _by_gateway_code(answer: Answer) -> Classification | None:
-    code = answer.gateway_code.upper()
+    # Of two codes in one header, the first is a guess; any other word is none.
+    code = answer.gateway_code.partition(",")[0]
+    if not GATEWAY_CODE_SHAPE.fullmatch(code):
+        return None
     for length in range(len(code), 0, -1):
         if row := GATEWAY_CODES.get(code[:length]):
             kind, refused = row
-            return Classification(kind, refused and answer.http_status >= HTTPStatus.BAD_REQUEST)
+            # Of all refusals, only the open circuit breaker's is documented with a 5xx.
+            refused = refused and (answer.is_4xx or kind is ErrorKind.TRANSIENT)
+            return Classification(kind, refused and _is_gateway_code(answer))
     return None
 
 
 def _by_messages(answer: Answer) -> Classification | None:
-    """What provider and gateway say, the provider's own JSON first; when one tells of a start, nothing is refused."""
+    """What provider and gateway say, the provider's own JSON first."""
     by_provider, by_gateway = _by_provider_message(answer), _by_gateway_message(answer)
     envelope = answer.envelope
     is_providers = envelope is not None and not (envelope.success is None and envelope.code is None)
-    found = (by_provider or by_gateway) if is_providers else (by_gateway or by_provider)
-    if found and any(each.kind in INCONCLUSIVE for each in (by_provider, by_gateway) if each):
-        return Classification(found.kind, refused=False)
-    return found
+    return (by_provider or by_gateway) if is_providers else (by_gateway or by_provider)
 
 
 def _by_gateway_message(answer: Answer) -> Classification | None:
@@ -214,7 +249,8 @@ def _by_status_and_code(answer: Answer, endpoint: Endpoint) -> Classification | 
 
 
 def _by_status(answer: Answer) -> Classification:
-    gateway_spoke = bool(answer.gateway_code or answer.gateway_message)
+    # A code in another shape is not the gateway's, and makes a text beside it doubtful.
+    gateway_spoke = _is_gateway_code(answer) if answer.gateway_code else bool(answer.gateway_message)
     provider_spoke = answer.envelope is not None and answer.envelope.success is False
     kind = _kind_of_status(answer.http_status)
     only_meaning = answer.http_status == HTTPStatus.TOO_MANY_REQUESTS
@@ -235,3 +271,13 @@ def _kind_of_status(http_status: int) -> ErrorKind:
 def _kind_of_message(message: str) -> ErrorKind | None:
     folded = message.casefold()
     return next((kind for keyword, kind in MESSAGES if keyword in folded), None)
+
+
+def _kinds_of_message(message: str) -> set[ErrorKind]:
+    """Everything that a text says, each word once: "nonce is required" does not speak of a used nonce too."""
+    rest, kinds = message.casefold(), set()
+    for keyword, kind in MESSAGES:
+        if keyword in rest:
+            kinds.add(kind)
+            rest = rest.replace(keyword, " ")
+    return kinds

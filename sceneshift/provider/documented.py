@@ -59,6 +59,7 @@ ROWS: Final = (
 )
 
 SUCCESS_CODES: Final = frozenset({ROWS[0].code_b, ROWS[0].code_a})
+ITEM_STATUSES: Final = frozenset({"WAITING", "RUNNING", "SUCCESS", "FAILED"})
 
 
 def kinds_of_code(http_status: int, code: str) -> tuple[ErrorKind, ...]:

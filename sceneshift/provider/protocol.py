@@ -112,7 +112,8 @@ class Refused(_Answered):
 class OutcomeUnknown(_Answered):
     """The provider may have accepted: the answer is lost, unreadable, or an error that can follow an acceptance.
 
-    `unreadable_answer` is the text of a 2xx that could not be taken for an acceptance: a person may find the key in it.
+    `unreadable_answer` is the text of an answer that may hold a key and could not be taken for an acceptance: a 2xx, or
+    an error that speaks of a success. A person may find the key in it.
     """
 
     reason: str
@@ -148,7 +149,7 @@ class RenderFailed(_Answered):
 class QueryFailed(_Answered):
     """The question was not answered: it says nothing about the job, except where `error.kind` is `NO_RECORD`.
 
-    `unreadable_answer` is the text of a 2xx that is neither a state of the job nor an error.
+    `unreadable_answer` is the beginning of a 2xx that is neither a state of the job nor an error.
     """
 
     error: ProviderError

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 _MESSAGE_LENGTH = 300
 _URL = re.compile(r"(?i)\b((?:https?|s3|oss)://)(?:[^\s/?#@\"'<>]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?")
+
+_ESCAPED = re.compile(r"\\+u00([2-7][0-9a-fA-F])")
+_ENCODED_URL = re.compile(r"(?i)\b(?:https?|s3|oss)%(?:25)*3a%(?:25)*2f[^\s\"'<>]*")
+_ENCODINGS_MAX = 4
 
 
 class Redactor:
@@ -19,9 +24,9 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text as one line."""
-        # Unprintable characters go first: one inside the secret would hide it from the pattern.
-        line = "".join(filter(str.isprintable, " ".join(text.split())))
-        return self._secret.sub("[secret]", _URL.sub(r"\1\2", line.replace("\\/", "/")))
+        # Unprintable characters go first, and again when more have come to light: one would hide a pattern.
+        line = _printable(_decoded(_printable(text)))
+        return self._secret.sub("[secret]", _URL.sub(r"\1\2", line))
 
     def lines(self, text: str, *, max_bytes: int) -> str:
         """The text with its line breaks, at most so long in UTF-8; an ellipsis shows that there was more."""
@@ -31,6 +36,18 @@ class Redactor:
         if len(kept) <= max_bytes and len(whole) <= max_bytes:
             return kept.decode()
         return kept[: max_bytes - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def _printable(text: str) -> str:
+    return "".join(filter(str.isprintable, " ".join(text.split())))
+
+
+def _decoded(text: str) -> str:
+    """The text with the slashes and question marks of its URLs as such, however JSON or another URL writes them."""
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text.replace("\\/", "/"))
+    for _ in range(_ENCODINGS_MAX):
+        text = _ENCODED_URL.sub(lambda found: unquote(found[0]), text)
+    return text
 
 
 def clip(text: str, length: int = _MESSAGE_LENGTH) -> str:

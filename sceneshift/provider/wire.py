@@ -6,15 +6,18 @@ Facts and doubts about the format: docs/reference/provider.md.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from sceneshift.provider.documented import SUCCESS_CODES
+from sceneshift.provider.documented import ITEM_STATUSES, SUCCESS_CODES
 from sceneshift.provider.protocol import RenderItem
 
-_RESULT_KEY_LENGTH = 256
+_RESULT_KEY = re.compile(r"[A-Za-z0-9_.:=+/-]{1,256}")
+# What a program writes that has no key.
+_NO_KEYS = frozenset({"null", "none", "undefined", "true", "false"})
 _URL_LENGTH = 8192
 # Two different values for one of these leave open what the provider meant.
 _DECISIVE_FIELDS = frozenset({"success", "code", "data", "result_key", "task_list", "status", "results"})
@@ -22,13 +25,19 @@ _DECISIVE_FIELDS = frozenset({"success", "code", "data", "result_key", "task_lis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """The JSON object around every answer; what was absent or of a wrong type is None or empty."""
+    """The JSON object around every answer; what was absent or of a wrong type is None or empty.
+
+    `speaks_of_submission`: somewhere in it is a key, results, or an item's documented status, so that there may be one.
+    `is_damaged`: it had bytes that are no text in its encoding, so that no part of it can be trusted to be whole.
+    """
 
     success: bool | None = None
     code: str | None = None
     message: str = ""
     request_id: str = ""
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    speaks_of_submission: bool = False
+    is_damaged: bool = False
 
     @property
     def says_failed(self) -> bool:
@@ -87,7 +96,7 @@ def _encode(document: Mapping[str, Any]) -> bytes:
 def parse_envelope(body: bytes) -> Envelope | None:
     """The envelope in this body, or None when it holds no JSON object, or one that contradicts itself."""
     try:
-        text = body.decode(json.detect_encoding(body), errors="replace")
+        text, is_damaged = _decode(body)
         document = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_agreeing_fields)
     except (ValueError, RecursionError):
         return None
@@ -100,7 +109,39 @@ def parse_envelope(body: bytes) -> Envelope | None:
         message=_text(document.get("message")),
         request_id=_text(document.get("requestId")),
         data=data if isinstance(data, dict) else {},
+        speaks_of_submission=_speaks_of_submission(document),
+        is_damaged=is_damaged,
     )
+
+
+def _decode(body: bytes) -> tuple[str, bool]:
+    """The text, with marks where it is damaged; and whether it is."""
+    encoding = json.detect_encoding(body)
+    try:
+        return body.decode(encoding), False
+    except UnicodeDecodeError:
+        return body.decode(encoding, errors="replace"), True
+
+
+def _speaks_of_submission(envelope: Mapping[str, Any]) -> bool:
+    rest: list[Any] = [envelope]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, list):
+            rest.extend(value)
+        elif isinstance(value, dict):
+            if any(_is_sign(name, content, in_item=value is not envelope) for name, content in value.items()):
+                return True
+            rest.extend(value.values())
+    return False
+
+
+def _is_sign(name: str, content: Any, *, in_item: bool) -> bool:
+    spelled = name.replace("_", "").replace("-", "").casefold()
+    if spelled == "status":
+        return in_item and isinstance(content, str) and content.strip().upper() in ITEM_STATUSES
+    empty = not content.strip() if isinstance(content, str) else content in (None, False, [], {})
+    return spelled in {"resultkey", "results"} and not empty
 
 
 def _agreeing_fields(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -136,9 +177,13 @@ def _text(value: Any) -> str:
 
 def result_key_of(data: Mapping[str, Any]) -> str | None:
     """The key of a submission, or None when it is absent or cannot be one."""
-    key = _text(data.get("result_key")).strip()
-    usable = 0 < len(key) <= _RESULT_KEY_LENGTH and key.isprintable() and " " not in key
-    return key if usable else None
+    key = named_key_of(data)
+    return key if _RESULT_KEY.fullmatch(key) and key.casefold() not in _NO_KEYS else None
+
+
+def named_key_of(data: Mapping[str, Any]) -> str:
+    """What stands in the key's place, be it a key or not; empty when that is no text."""
+    return _text(data.get("result_key")).strip()
 
 
 def item_states_of(data: Mapping[str, Any]) -> tuple[ItemState, ...]:

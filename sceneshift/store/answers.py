@@ -1,4 +1,4 @@
-"""What is kept of the provider's odd answers: how often each came, and the text of the last that nobody could read.
+"""What is kept of the provider's odd answers: how often each came, and the texts of those that nobody could read.
 
 Its connection is without patience where the store's own has some: none of this is worth holding up a step.
 """
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 DISTINCT_MAX = 200
 """So many different answers are counted apart; a provider that puts an id into each of its messages fills no store."""
+KEPT_MAX = 500
+"""So many jobs have an unreadable answer of one call kept: 32 MB of submissions' and 1 MB of queries' at the most."""
+QUERY_ANSWER_SECONDS = 86_400.0
 OTHERS = "other"
 
 
@@ -28,15 +31,26 @@ class AnswerStore:
         self._client = client
         self._keys = keys
         self._retention_seconds = retention_seconds
+        self._keep = load_script(client, "keep_answer")
         self._count = load_script(client, "count_answer")
 
-    def keep(self, job_id: str, text: str) -> None:
-        """This is the job's unreadable answer now, for as long as a finished job is kept."""
-        self._client.set(self._keys.answer(job_id), text, px=int(self._retention_seconds * 1000))
+    def keep(self, job_id: str, text: str, endpoint: Endpoint = Endpoint.SUBMIT) -> None:
+        """The unreadable answer is kept, among those of `KEPT_MAX` jobs.
+
+        A submission's, which may hold a paid key, takes the place of an older one, for as long as a finished job is
+        kept. A query's takes nobody's, and stays for a day.
+        """
+        of_query = endpoint is Endpoint.QUERY
+        seconds = min(self._retention_seconds, QUERY_ANSWER_SECONDS) if of_query else self._retention_seconds
+        self._keep(
+            keys=[self._keys.answer(job_id, endpoint), self._keys.kept_answers(endpoint)],
+            args=[text, int(seconds * 1000), KEPT_MAX, "first" if of_query else "newest"],
+        )
 
     def kept(self, job_id: str) -> str | None:
-        """The job's last unreadable answer, or None when there is none (any more)."""
-        return self._client.get(self._keys.answer(job_id))  # type: ignore[return-value]  # redis-py: maybe awaitable
+        """The job's unreadable answer, a submission's before a query's; None when there is none (any more)."""
+        texts: list[str | None] = self._client.mget([self._keys.answer(job_id, each) for each in Endpoint])  # type: ignore[assignment]  # redis-py: maybe awaitable
+        return next((text for text in texts if text is not None), None)
 
     def count(self, answer: NotedAnswer) -> bool:
         """The answer is counted; returns whether it has never been seen before."""

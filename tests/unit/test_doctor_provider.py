@@ -117,6 +117,9 @@ def gateway(name: str) -> httpx.Response:
         ),
         (row("input"), 1, "fail  AppCode           unknown, the answer is unexpected: The image url"),
         (httpx.Response(200, text=f"<p>{APPCODE}"), 1, "fail  AppCode           unknown, the answer is unexpected"),
+        (httpx.Response(200, json={}), 1, "fail  AppCode           unknown, the answer is unexpected"),
+        (httpx.Response(200, json={"status": "ok"}), 1, "fail  AppCode           unknown, the answer is unexpected"),
+        (httpx.Response(200, json={"code": 0}), 0, "warn  AppCode           accepted; but an unknown key"),
         (httpx.Response(200, json=document.QUERY_ANSWER), 0, "warn  AppCode           accepted; but an unknown key"),
     ],
     ids=lambda value: value.status_code if isinstance(value, httpx.Response) else None,
@@ -171,6 +174,21 @@ def test_a_provider_that_is_away_is_unreachable(doctor: Doctor) -> None:
     with Listener(lambda connection, _request: connection.close()) as listener:
         said = doctor("--provider", PROVIDER_URL=f"http://127.0.0.1:{listener.port}/api", **settings)
     assert (said.code, "did not answer (RemoteProtocolError" in said) == (5, True)
+
+
+@pytest.mark.parametrize("location", ["http:login", "mailto:x", "//["])
+def test_an_odd_redirect_is_no_traceback(doctor: Doctor, location: str) -> None:
+    """A login page in between answers with whatever it likes."""
+    said = ask(doctor, httpx.Response(302, headers={"Location": location}))
+    assert (said.code in {1, 5}, said.error.count("\n")) == (True, 1)
+
+
+@pytest.mark.parametrize("url", ["redis://:s3cr/et@host", "redis://127.0.0.1:1/0?colour=blue", "redis://h..x/0"])
+def test_a_job_store_that_cannot_be_named_costs_no_answer(doctor: Doctor, url: str) -> None:
+    """The provider's answer is told all the same, and no part of a password."""
+    said = ask(doctor, row("query"), REDIS_URL=url)
+    assert (said.code, "s3cr" in said.out) == (0, False)
+    assert said.line("counted answers").startswith("warn  counted answers   the job store is away (")
 
 
 def test_without_address_or_key_nobody_is_asked(doctor: Doctor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,18 +30,26 @@ ANSWERS = 5_000
 SEEDS = 10
 READINGS: list[Reading] = ["A", "B"]
 
-STATUSES = [200, 200, 200, 201, 204, 302, 307, 400, 400, 401, 403, 403, 404, 408, 418, 429, 500, 502, 503, 504, 599]
+STATUSES = [
+    200, 200, 200, 201, 204, 302, 307, 400, 400, 401, 403, 403, 404, 408, 409, 418, 423, 425, 429, 499, 500, 502, 503,
+    504, 599,
+]  # fmt: skip
 SCALARS: list[Any] = [
     None, True, False, 0, 1, -1, 1e308, float("inf"), 10**30, "", " ", "0", "true", "SUCCESS", "FAILED", "WAITING",
     "\ud800", "\x00\x1b[2J", "a" * 5000, 23500004, "23500008", RESULT_KEY, "https://x.test/a.png?s=1", "https://[",
-    "Nonce Used", f"Invalid AppCode `{APPCODE}`", *(row.message for row in ERRORS), *(row.code_b for row in ERRORS),
+    "Nonce Used", "null", "<br>", "a\ufffdb", "Duplicate request", "upstream timed out", f"Invalid AppCode `{APPCODE}`",
+    *(row.message for row in ERRORS), *(row.code_b for row in ERRORS),
 ]  # fmt: skip
-FIELDS = ["success", "code", "message", "requestId", "severity", "data", "result_key", "task_list", "status", "results"]
+FIELDS = [
+    "success", "code", "message", "requestId", "severity", "data", "result_key", "resultKey", "task_list", "status",
+    "results",
+]  # fmt: skip
 GATEWAY_TEXTS = [form.message for form in GATEWAY if form.message]
 GATEWAY_CODES = [
     *(form.code for form in GATEWAY if form.code),
     *[""] * 20,
-    *["Z", "Q403AB", "T" * 900, APPCODE, "\x7f", "d503cb"],
+    *["Z", "Q403AB", "T" * 900, APPCODE, "\x7f", "d503cb", "T", "BackendTimeout", "SERVICE_TIMEOUT", "T504TO"],
+    *["T429PA, D504TO", "T429PA, T429PA"],
 ]
 RETRY_AFTERS = ["", "5", "-1", "nan", "1e999", "Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 99 Xyz", "\u0661"]
 
@@ -99,7 +108,7 @@ def _reply(chance: random.Random) -> httpx.Response:
         (b"Retry-After", chance.choice(RETRY_AFTERS).encode()),
         (b"Date", chance.choice(RETRY_AFTERS).encode()),
     ]
-    kept = [header for header in headers if chance.random() < 0.3]
+    kept = [header for header in (*headers, headers[1]) if chance.random() < 0.3]
     body = json.dumps(_documented(chance)).encode() if chance.random() < 0.3 else _body(chance)
     return httpx.Response(chance.choice(STATUSES), headers=kept, content=body)
 
@@ -129,6 +138,12 @@ REFUSING = [row.message for row in ERRORS if row.class_ not in {"transient", "jo
 """The messages of the document after which nothing was started."""
 BEFORE_THE_BACK_END = ("T", "B", "A", "I", "S", "D503CB")
 """The beginnings of the gateway's codes for what it answers without calling anybody."""
+TELLS_OF_A_START = (
+    *(row.message for row in ERRORS if row.class_ in {"transient", "job"}),
+    *(form.message for form in GATEWAY if form.may_have_started and form.message),
+    "duplicate", "already", "in progress", "timed out", "timeout",
+)  # fmt: skip
+"""What is said, on either side, when the back end may have been called."""
 
 
 def _flag(document: dict[str, Any]) -> bool | None:
@@ -150,19 +165,52 @@ def _key(document: dict[str, Any]) -> str:
     return key.strip() if isinstance(key, str) else ""
 
 
+def _is_key(text: str) -> bool:
+    return re.fullmatch("[-_.:=+/0-9A-Za-z]{1,256}", text) is not None and text.lower() not in {
+        "null", "none", "undefined", "true", "false",
+    }  # fmt: skip
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _speaks_of_submission(value: Any, *, outermost: bool = True) -> bool:
+    """A key that is not empty, results, or an item that has a state."""
+    if isinstance(value, list):
+        return any(_speaks_of_submission(each, outermost=False) for each in value)
+    if not isinstance(value, dict):
+        return False
+    for name in ("result_key", "resultKey", "results"):
+        if (found := value.get(name)) not in (None, False, "", [], {}) and str(found).strip():
+            return True
+    status = value.get("status")
+    has_state = isinstance(status, str) and status.strip() in {"WAITING", "RUNNING", "SUCCESS", "FAILED"}
+    return (has_state and not outermost) or any(_speaks_of_submission(each, outermost=False) for each in value.values())
+
+
 def accepted_is_proven(response: httpx.Response) -> bool:
     """A success by HTTP, by the flag (or, where it is missing, by the code), and a key that can be asked about."""
     document = _read(response)
     flag = _flag(document)
     succeeded = flag is True or (flag is None and _code(document) in {"", "0", "23500000"})
-    return 200 <= response.status_code < 300 and succeeded and bool(_key(document))
+    readable = _is_key(_key(document)) and _is_text(response.content)
+    return 200 <= response.status_code < 300 and succeeded and readable
 
 
 def refused_is_proven(response: httpx.Response) -> bool:
     """Gateway or provider have said no, and nothing in the answer speaks of a submission that got through."""
     document, status = _read(response), response.status_code
-    contradicted = _says(response, "nonce used") or _flag(document) is True or _key(document).isalnum()
-    if contradicted or status < 200 or 300 <= status < 400:
+    contradicted = _says(response, *TELLS_OF_A_START) or _flag(document) is True or _speaks_of_submission(document)
+    if contradicted or status < 200 or 300 <= status < 400 or status in {408, 409, 423, 425, 499}:
+        return False
+    if _code(document) == "0" or (_code(document) == "23500000" and status != 500):
+        return False
+    if "," in response.headers.get("x-ca-error-code", ""):
         return False
     if status < 300:
         return _flag(document) is not True and _says(response, *REFUSING, "AppCode")
@@ -170,12 +218,16 @@ def refused_is_proven(response: httpx.Response) -> bool:
 
 
 def _gateway_refuses(response: httpx.Response) -> bool:
-    code = response.headers.get("x-ca-error-code", "").strip().upper()
-    if code.startswith(BEFORE_THE_BACK_END):
-        return not code.startswith("S403NU")
-    unknown = not code.startswith(("D", "X"))
-    spoken = bool(code or response.headers.get("x-ca-error-message", "").strip())
-    return spoken and unknown and 400 <= response.status_code < 500
+    code = response.headers.get("x-ca-error-code", "").strip()
+    is_4xx = 400 <= response.status_code < 500
+    # A letter, the HTTP status, two letters.
+    if re.fullmatch("[A-Z][0-9]{3}[A-Z]{2}", code):
+        if code[1:4] != str(response.status_code) or code == "S403NU":
+            return False
+        return code == "D503CB" or (is_4xx and (code.startswith(BEFORE_THE_BACK_END) or code[0] not in "DX"))
+    if code:
+        return is_4xx and _says(response, *REFUSING, *GATEWAY_TEXTS, "AppCode")
+    return is_4xx and bool(response.headers.get("x-ca-error-message", "").strip())
 
 
 def _provider_refuses(response: httpx.Response) -> bool:

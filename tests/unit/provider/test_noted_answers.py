@@ -58,10 +58,37 @@ def test_an_unreadable_answer_is_kept_in_any_encoding(encoding: str) -> None:
 
 @pytest.mark.parametrize("body", ["x" * 200_000, "é" * 200_000, "\n" * 200_000, ("x" * 99 + "\n") * 2_000])
 def test_no_more_than_64_kilobytes_are_kept(body: str) -> None:
-    """SUB10: however long the answer is, and whatever its characters are; an ellipsis shows that it was longer."""
-    kept = unreadable(asked(text=f"<p>{body}"))
-    assert len(kept.encode()) <= KEPT_ANSWER_MAX_BYTES == 65_536
-    assert kept.endswith("…")
+    """SUB10: of a query's 2; whatever its characters are; an ellipsis shows that it was longer."""
+    assert KEPT_ANSWER_MAX_BYTES == {Endpoint.SUBMIT: 65_536, Endpoint.QUERY: 2_048}
+    for outcome, max_bytes in ((submitted(text=f"<p>{body}"), 65_536), (asked(text=f"<p>{body}"), 2_048)):
+        kept = unreadable(outcome)
+        assert max_bytes // 4 < len(kept.encode()) <= max_bytes
+        assert kept.endswith("…")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://h.test/a\\u003fsig=LEAK",
+        "https:\\u002f\\u002fh.test/a?sig=LEAK",
+        "https:\\\\u002F\\\\u002Fu:LEAK\\u0040h.test/a",
+        "https%3A%2F%2Fh.test%2Fa%3Fsig%3DLEAK",
+        "HTTPS%3a%2f%2fu%3aLEAK%40h.test%2fa%3fsig%3dLEAK",
+        "https%253A%252F%252Fh.test%252Fa%253Fsig%253DLEAK",
+        "https:\\/\\/h.test\\/a?sig=LEAK",
+        "\\u0068ttps://h.test/a?sig=LEAK",
+    ],
+)
+def test_an_address_in_disguise_loses_its_signature_too(text: str) -> None:
+    """P8: JSON may escape its slashes and question marks, and another address may carry it in its query."""
+    kept = unreadable(submitted(text=f'{{"url": "{text}"'))
+    assert "LEAK" not in kept
+    assert kept.lower() == '{"url": "https://h.test/a"'
+
+
+def test_an_appcode_in_disguise_is_replaced() -> None:
+    """P8: JSON may write any letter by its number."""
+    assert APPCODE[1:] not in unreadable(submitted(text=f"\\u{ord(APPCODE[0]):04x}{APPCODE[1:]} <p>"))
 
 
 def test_the_secret_is_not_cut_in_half() -> None:

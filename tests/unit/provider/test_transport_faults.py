@@ -6,8 +6,9 @@ import logging
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 
 import httpx
@@ -50,8 +51,12 @@ def test_before_the_connection_nothing_was_sent(error: Exception) -> None:
         httpx.LocalProtocolError("illegal header"),
         httpx.CloseError(""),
         httpx.DecodingError("incorrect header check"),
+        httpx.InvalidURL("no URL"),
+        httpx.UnsupportedProtocol("no protocol"),
         ConnectionResetError(104, "reset"),
         UnicodeError("label empty or too long"),
+        KeyError("anything"),
+        RuntimeError("anything"),
     ],
     ids=repr,
 )
@@ -165,7 +170,11 @@ def answer(body: bytes, *, length: int | None = None) -> bytes:
 
 @contextmanager
 def over_sockets(
-    serve: Callable[[Server, socket.socket], None], *, scheme: str = "http", read_timeout_seconds: float = 10
+    serve: Callable[[Server, socket.socket], None],
+    *,
+    scheme: str = "http",
+    read_timeout_seconds: float = 10,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[BgRepProvider, Server]]:
     nonces = count(1)
     with closing(Server(serve)) as server:
@@ -175,9 +184,21 @@ def over_sockets(
             connect_timeout_seconds=10,
             read_timeout_seconds=read_timeout_seconds,
             new_nonce=lambda: f"fresh-{next(nonces)}",
+            monotonic=monotonic,
         )
         with provider:
             yield provider, server
+
+
+@pytest.mark.parametrize("location", ["http:login", "mailto:x", "//[", "http://a:b:c", "foo://", "http://\\"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_an_odd_redirect_is_a_value(location: str, status: int) -> None:
+    """SUB7: to a submission an unknown outcome, to a question a passing failure; nothing is raised."""
+    reply = httpx.Response(status, headers={"Location": location})
+    provider = provider_on(Script(reply))
+    assert isinstance(provider.submit(b"{}", nonce="n"), OutcomeUnknown)
+    assert isinstance(provider.query(RESULT_KEY), QueryFailed)
+    assert not isinstance(provider.ask(RESULT_KEY), NotSent)
 
 
 def test_refused_connection_on_a_socket() -> None:
@@ -202,6 +223,38 @@ def test_failed_tls_handshake_on_a_socket() -> None:
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     with over_sockets(garbage, scheme="https") as (provider, server):
+        assert isinstance(provider.submit(b"{}", nonce="n"), NotSent)
+        assert server.heads == []
+
+
+@pytest.mark.parametrize(
+    ("beginning", "drip"), [(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X-A: 1\r\n")]
+)
+def test_headers_without_end_are_given_up(beginning: bytes, drip: bytes) -> None:
+    """Interim answers and lines that go on for ever hold no worker: 40 s here, and the outcome is unknown."""
+    hung_up = threading.Event()
+
+    def dripping(server: Server, connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(beginning)
+        with suppress(OSError):
+            while True:
+                connection.sendall(drip)
+        hung_up.set()
+
+    seconds = count(start=0, step=5)
+    with over_sockets(dripping, monotonic=lambda: float(next(seconds))) as (provider, server):
+        outcome = provider.submit(b"{}", nonce="n")
+        assert isinstance(outcome, OutcomeUnknown)
+        assert "the exchange took too long" in outcome.reason
+        assert hung_up.wait(10)
+        assert len(server.heads) == 1
+
+
+def test_an_exchange_that_ends_before_the_connection_was_not_sent() -> None:
+    """SUB6: time that is over before there is a connection proves that nothing was sent."""
+    seconds = count(start=0, step=100)
+    with over_sockets(_serve_until_closed(ACCEPTED), monotonic=lambda: float(next(seconds))) as (provider, server):
         assert isinstance(provider.submit(b"{}", nonce="n"), NotSent)
         assert server.heads == []
 

@@ -129,11 +129,14 @@ def test_encodings(encoding: str) -> None:
     assert result_key_of(envelope.data) == RESULT_KEY
 
 
-def test_wrong_charset_loses_only_the_message() -> None:
-    """A message in another charset does not cost the key beside it."""
-    envelope = parse_envelope(b'{"success":true,"message":"' + "成功".encode("gbk") + b'","data":{"result_key":"k1"}}')
+def test_a_wrong_charset_is_told() -> None:
+    """The fields can be read, and it is known that not every byte could."""
+    envelope = parse_envelope(b'{"success":false,"message":"' + "成功".encode("gbk") + b'","code":"23500013"}')
     assert envelope is not None
-    assert result_key_of(envelope.data) == "k1"
+    assert (envelope.code, envelope.is_damaged) == ("23500013", True)
+    whole = parse_envelope('{"message":"成功"}'.encode())
+    assert whole is not None
+    assert not whole.is_damaged
 
 
 def test_harmless_duplicates_are_tolerated() -> None:
@@ -143,10 +146,20 @@ def test_harmless_duplicates_are_tolerated() -> None:
     assert envelope.success is True
 
 
-@pytest.mark.parametrize("key", [None, "", "  ", 7, [], {}, "a b", "a\nb", "\ud800", "x" * 257])
+@pytest.mark.parametrize(
+    "key",
+    [None, "", "  ", 7, [], {}, "a b", "a\nb", "\ud800", "x" * 257, "null", "None", "UNDEFINED", "true", "False",
+     "<br>", "…", "abc\ufffddef", "клю", 'a"b', "a?b"],
+)  # fmt: skip
 def test_unusable_result_keys(key: object) -> None:
-    """What is not a word of bounded length is not taken for a key."""
+    """What is not a word of bounded length in plain letters, or is a program's word for nothing, is not a key."""
     assert result_key_of({"result_key": key}) is None
+
+
+@pytest.mark.parametrize("key", [RESULT_KEY, "6438DD42-1EC3", "a_b.c:d=e+f/g==", "x" * 256, "0", "nullable"])
+def test_usable_result_keys(key: str) -> None:
+    """Everything that identifiers are made of, base64 included."""
+    assert result_key_of({"result_key": f" {key}\n"}) == key
 
 
 def test_only_absolute_http_urls_are_results() -> None:

@@ -100,11 +100,20 @@ def test_a_lost_submission_keeps_its_answer(work: Workshop, job: JobRecord) -> N
     assert work.store.answers.kept(job.id) == PAGE
 
 
+def test_polling_costs_no_lost_key(work: Workshop, job: JobRecord) -> None:
+    """P3: a maintenance page instead of a state does not take the place of the answer with the paid key."""
+    lost = '{"success":true,"data":{"resultKey":"6c8d2f2c"}}'
+    note_answer(work.services, job, OutcomeUnknown(reason="HTTP 200", unreadable_answer=lost, noted=NOTED))
+    for _ in range(2):
+        ask(work, job, UNREADABLE)
+    assert work.store.answers.kept(job.id) == lost
+
+
 def test_the_outcome_is_stored_first(work: Workshop, job: JobRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the answer is noted, the job has its next due time already: a crash there costs the note alone."""
     seen = []
 
-    def keep(job_id: str, _text: str) -> None:
+    def keep(job_id: str, _text: str, _endpoint: Endpoint) -> None:
         seen.append((work.job(job_id).step, work.due_in(job_id) > 0))
 
     monkeypatch.setattr(work.store.answers, "keep", keep)
@@ -120,7 +129,7 @@ def test_a_store_that_is_away_for_notes_disturbs_no_step(
         answers = AnswerStore(client, work.store.keys, retention_seconds=60.0)
         work.use(store=replace(work.store, answers=answers))
         work.provider.on_query = lambda _key: UNREADABLE
-        assert work.wake(job.id) == {"state": "rendering", "next": "poll-002"}
+        assert work.wake(job.id) == {"state": "rendering", "next": "poll-002", "blocked_by": "provider_unavailable"}
     assert work.job(job.id).polls == 1
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
         "provider.answer_not_noted"
