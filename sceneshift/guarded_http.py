@@ -1,8 +1,9 @@
 """The one HTTP client for URLs that came from outside: webhook endpoints, result images, source images.
 
 Each name is looked up once, every address of the answer is checked, and the connection goes to a checked one, so that
-no second look-up can give another answer. TLS still verifies the name. Nothing is followed, decoded or remembered: no
-redirects, cookies, proxies or content encodings; bytes and total time are bounded whatever the other side does.
+no second look-up can give another answer. TLS still verifies the name. Nothing is decoded or remembered: no cookies,
+proxies or content encodings; bytes and total time are bounded whatever the other side does. A redirect is followed only
+by `peek`, which gives nothing away and keeps nothing, and each hop is a guarded request of its own.
 
 It stands on httpcore, the layer under httpx, whose network backend is the public place for such checks. And since URLs
 are read by `url_rules` alone, no second parser can see another host in them.
@@ -35,6 +36,7 @@ from sceneshift.fetch_errors import (
     FetchTruncatedError,
 )
 from sceneshift.guarded_network import ExchangeTime, GuardedBackend, Resolver, resolve
+from sceneshift.redirects import REDIRECTS, redirect_target
 from sceneshift.url_rules import AcceptedUrl, canonical_hosts, check_url, read_url
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "FetchTooLargeError",
     "FetchTruncatedError",
     "GuardedClient",
+    "NotYet",
     "Peek",
     "Resolver",
     "check_url",
@@ -60,6 +63,7 @@ IDLE_CONNECTIONS = 20
 IDLE_SECONDS = 15.0
 
 _OK = 200
+_WITH_A_BODY = frozenset({_OK, 203, 206})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 _OUR_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "user-agent"})
@@ -87,9 +91,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peek:
-    """The first bytes of a 200 answer's body, as they were sent, and what its headers declare.
+    """The first bytes of an answer's body, as they were sent, and what its headers declare.
 
     Attributes:
+        body: without what the reader let go.
         is_whole: the body is known to have ended with these bytes.
         announced_bytes: the length of the whole body by `Content-Length`; None when none was announced.
         content_encoding: in lower case, and empty when the header is missing. Nothing was decoded.
@@ -99,6 +104,16 @@ class Peek:
     is_whole: bool
     announced_bytes: int | None
     content_encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """There is not enough yet, and these bytes are to be kept in place of those so far, which they are fewer than."""
+
+    body: bytes
+
+    def __bool__(self) -> bool:
+        return False
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -111,7 +126,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return float(value)
     try:
         pause = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, pause.total_seconds())
 
@@ -164,30 +179,35 @@ class GuardedClient:
             size_bytes=size_bytes, sha256=digest.hexdigest(), content_type=headers.get("content-type") or None
         )
 
-    def peek(self, url: str, *, max_bytes: int, timeout_seconds: float, is_enough: Callable[[bytes], bool]) -> Peek:
-        """The beginning of a 200 answer's body has been read, up to what `is_enough` wanted or to `max_bytes`.
+    def peek(
+        self, url: str, *, max_bytes: int, timeout_seconds: float, is_enough: Callable[[bytes], bool | NotYet]
+    ) -> Peek:
+        """The beginning of an answer's body has been read, up to what `is_enough` wanted or to `max_bytes`.
 
         It is an ordinary GET, without a `Range`, so that it is answered as any other client's would be. It has a
         connection of its own, which is dropped: what is not read is not transferred, and a kept one that the server is
         just closing cannot look like a server without an answer. `is_enough` is asked about the bytes so far each time
-        they have doubled, so that a body in many small pieces is not looked at once for each.
+        they have doubled, so that a body in many small pieces is not looked at once for each, and once more when no
+        others come in time.
+
+        Redirects are followed as `redirect_target` says, each hop through the guard; the time is that of all together.
 
         Raises:
             FetchError: one of its kinds, but never `FetchTooLargeError`.
         """
-        with self._exchange("GET", url, {"Accept": "*/*"}, None, timeout_seconds, pool=self._single_use) as (
-            accepted,
-            response,
-        ):
-            headers = _headers(response)
-            _check_status(accepted.host, response.status, headers)
-            body, is_whole = _beginning(_body(response, accepted.host), max_bytes, is_enough)
-        return Peek(
-            body=body,
-            is_whole=is_whole,
-            announced_bytes=_announced_bytes(headers),
-            content_encoding=headers.get("content-encoding", "").strip().lower(),
-        )
+        ends_at, followed = self._monotonic() + timeout_seconds, 0
+        while True:
+            seconds = ends_at - self._monotonic()
+            with self._exchange("GET", url, {"Accept": "*/*"}, None, seconds, pool=self._single_use) as (
+                accepted,
+                response,
+            ):
+                headers = _headers(response)
+                if response.status not in REDIRECTS:
+                    _check_status(accepted.host, response.status, headers, expected=_WITH_A_BODY)
+                    return _peeked(headers, *_beginning(_body(response, accepted.host), max_bytes, is_enough))
+                url = redirect_target(url, accepted.host, response.status, headers, followed=followed)
+                followed += 1
 
     def post(
         self,
@@ -296,11 +316,12 @@ def _announced_bytes(headers: Mapping[str, str]) -> int | None:
     return int(announced) if announced.isdecimal() else None
 
 
-def _check_status(host: str, status: int, headers: Mapping[str, str]) -> None:
-    if status != _OK:
-        raise FetchStatusError(
-            f"{host} answered with status {status}", status=status, retry_after_seconds=retry_after_seconds(headers)
-        )
+def _check_status(host: str, status: int, headers: Mapping[str, str], *, expected: Collection[int] = (_OK,)) -> None:
+    if status not in expected:
+        error = FetchStatusError(f"{host} answered with status {status}", status=status)
+        if error.retryable:
+            error.retry_after_seconds = retry_after_seconds(headers)
+        raise error
 
 
 def _check_download(host: str, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
@@ -320,18 +341,38 @@ def _body(response: httpcore.Response, host: str) -> Iterator[bytes]:
         raise FetchTruncatedError(f"{host}: the body ended early") from error
 
 
-def _beginning(chunks: Iterator[bytes], max_bytes: int, is_enough: Callable[[bytes], bool]) -> tuple[bytes, bool]:
-    """The first bytes of the chunks, and whether there were no more."""
-    received, asked_at_bytes = bytearray(), 0
-    for chunk in chunks:
-        received += chunk
-        if len(received) >= max_bytes:
-            return bytes(received[:max_bytes]), False
-        if len(received) >= 2 * asked_at_bytes:
-            asked_at_bytes = len(received)
-            if is_enough(bytes(received)):
-                return bytes(received), False
-    return bytes(received), True
+def _beginning(
+    chunks: Iterator[bytes], max_bytes: int, is_enough: Callable[[bytes], bool | NotYet]
+) -> tuple[bytes, bool]:
+    """What is kept of the first bytes of the chunks, and whether there were no more."""
+    kept, read_bytes, asked_at_bytes = bytearray(), 0, 0
+    try:
+        for chunk in chunks:
+            kept += chunk
+            read_bytes += len(chunk)
+            if read_bytes >= max_bytes:
+                return bytes(kept[: len(kept) - (read_bytes - max_bytes)]), False
+            if len(kept) >= 2 * asked_at_bytes:
+                verdict = is_enough(bytes(kept))
+                if verdict:
+                    return bytes(kept), False
+                if isinstance(verdict, NotYet):
+                    kept = bytearray(verdict.body)
+                asked_at_bytes = len(kept)
+    except FetchTimeoutError:
+        if not is_enough(bytes(kept)):
+            raise
+        return bytes(kept), False
+    return bytes(kept), True
+
+
+def _peeked(headers: Mapping[str, str], body: bytes, is_whole: bool) -> Peek:
+    return Peek(
+        body=body,
+        is_whole=is_whole,
+        announced_bytes=_announced_bytes(headers),
+        content_encoding=headers.get("content-encoding", "").strip().lower(),
+    )
 
 
 def _first_bytes(response: httpcore.Response, host: str, max_bytes: int) -> bytes:

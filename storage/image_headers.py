@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MAGIC_BYTES = 12
@@ -28,6 +29,12 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _JPEG_RARE_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 _JPEG_APP1, _JPEG_SCAN, _JPEG_END = 0xE1, 0xDA, 0xD9
+_JPEG_SEGMENTS_MAX = 4096
+_JPEG_STRAY_MAX_BYTES = 65_536
+"""Between two segments; a decoder skips to the next marker, but so many bytes are no oversight of an encoder."""
+_JPEG_START = b"\xff\xd8\xff\xfe\0\2"
+"""The magic of the format and an empty comment."""
+_JPEG_EXIF = b"Exif\0\0"
 _JPEG_BITS = 8
 _JPEG_GREY, _JPEG_COLOUR, _JPEG_CMYK = 1, 3, 4
 
@@ -43,7 +50,15 @@ _QUARTER_TURNS = range(5, 9)
 
 
 class IncompleteHeaderError(Exception):
-    """Raised when the header goes on behind these bytes."""
+    """Raised when the header goes on behind these bytes.
+
+    Attributes:
+        known: the image as far as these bytes describe it; None as long as they do not tell its size.
+    """
+
+    def __init__(self, known: ImageHeader | None = None) -> None:
+        super().__init__()
+        self.known = known
 
 
 class DamagedHeaderError(Exception):
@@ -100,53 +115,108 @@ def read_header(head: bytes) -> ImageHeader | None:
         header = {"PNG": _read_png, "JPEG": _read_jpeg, "WEBP": _read_webp}[image_format](head)
     except struct.error:
         raise IncompleteHeaderError from None
-    if not (header.width and header.height):
-        raise DamagedHeaderError(f"it says {header.width} by {header.height} pixels")
+    _check_size(header)
     return header
 
 
+def without_passed_segments(head: bytes) -> bytes:
+    """The beginning of the same JPEG without its whole segments, but for the last that holds Exif data.
+
+    What `read_header` says of a file is the same whether it goes on behind these bytes or behind all. Bytes of another
+    format come back as they are.
+
+    Raises:
+        DamagedHeaderError: as in `read_header`.
+    """
+    if format_of(head) != "JPEG":
+        return head
+    exif, passed_bytes = b"", 0
+    for marker, start, end in _jpeg_segments(head):
+        passed_bytes = end
+        if _is_exif(head, marker, start):
+            exif = head[start - 4 : end]
+    return _JPEG_START + exif + head[passed_bytes:] if passed_bytes else head
+
+
+def _check_size(header: ImageHeader) -> None:
+    if not (header.width and header.height):
+        raise DamagedHeaderError(f"it says {header.width} by {header.height} pixels")
+
+
 def _read_png(head: bytes) -> ImageHeader:
+    header = _png_header(head)
+    _check_size(header)
+    offset, exif = len(_PNG_MAGIC) + 25, b""
+    try:
+        while True:
+            length, kind = struct.unpack_from(">I4s", head, offset)
+            if not kind.isalpha() or length > _PNG_CHUNK_MAX_BYTES or kind == b"IEND":
+                raise DamagedHeaderError("its chunks break off before the pixels")
+            if kind == b"IDAT":
+                return replace(header, orientation=_orientation(exif))
+            if kind == b"acTL":
+                (frames,) = struct.unpack_from(">I", head, offset + 8)
+                header = replace(header, is_animated=frames > 1)
+            elif kind == b"eXIf":
+                exif = head[offset + 8 : offset + 8 + length]
+            offset += 12 + length
+    except struct.error:
+        raise IncompleteHeaderError(replace(header, orientation=_orientation(exif))) from None
+
+
+def _png_header(head: bytes) -> ImageHeader:
     length, kind, content, checksum = struct.unpack_from(">I4s13sI", head, len(_PNG_MAGIC))
     if (length, kind) != (13, b"IHDR") or zlib.crc32(kind + content) != checksum:
         raise DamagedHeaderError("its first chunk is not a whole IHDR")
     width, height, depth, colour_type = struct.unpack_from(">IIBB", content)
     if depth not in _PNG_DEPTHS.get(colour_type, ()):
         raise DamagedHeaderError(f"there is no colour type {colour_type} with {depth} bits")
-    offset, orientation, is_animated = len(_PNG_MAGIC) + 25, 1, False
-    while True:
-        length, kind = struct.unpack_from(">I4s", head, offset)
-        if not kind.isalpha() or length > _PNG_CHUNK_MAX_BYTES or kind == b"IEND":
-            raise DamagedHeaderError("its chunks break off before the pixels")
-        if kind == b"IDAT":
-            break
-        if kind == b"acTL":
-            (frames,) = struct.unpack_from(">I", head, offset + 8)
-            is_animated = frames > 1
-        elif kind == b"eXIf":
-            orientation = _orientation(head[offset + 8 : offset + 8 + length])
-        offset += 12 + length
-    return ImageHeader(format="PNG", width=width, height=height, is_animated=is_animated, orientation=orientation)
+    return ImageHeader(format="PNG", width=width, height=height)
 
 
 def _read_jpeg(head: bytes) -> ImageHeader:
-    offset, orientation = 2, 1
-    while found := _JPEG_MARKER.search(head, offset):
-        marker, start = found[1][0], found.end() + 2
-        if marker in {_JPEG_SCAN, _JPEG_END}:
-            raise DamagedHeaderError("it has no frame header before its pixels")
-        (length,) = struct.unpack_from(">H", head, found.end())
-        offset = found.end() + length
-        if length < 2:  # noqa: PLR2004  # a length counts its own two bytes
-            raise DamagedHeaderError("a segment is shorter than its own length")
-        if offset > len(head):
-            break
+    exif = b""
+    for marker, start, end in _jpeg_segments(head):
         if marker in _JPEG_RARE_FRAMES:
             raise RareVariantError("a lossless or hierarchical JPEG")
         if marker in _JPEG_FRAMES:
-            return _jpeg_frame(head[start:offset], orientation)
-        if marker == _JPEG_APP1 and head.startswith(b"Exif\0\0", start):
-            orientation = _orientation(head[start + 6 : offset])
+            return _jpeg_frame(head[start:end], _orientation(exif))
+        if _is_exif(head, marker, start):
+            exif = head[start + len(_JPEG_EXIF) : end]
     raise IncompleteHeaderError
+
+
+def _is_exif(head: bytes, marker: int, start: int) -> bool:
+    return marker == _JPEG_APP1 and head.startswith(_JPEG_EXIF, start)
+
+
+def _jpeg_segments(head: bytes) -> Iterator[tuple[int, int, int]]:
+    """The marker of each segment that is there as a whole, where its content begins, and where it ends.
+
+    Raises:
+        DamagedHeaderError: the segments cannot lead to a frame header.
+    """
+    offset = 2
+    for _ in range(_JPEG_SEGMENTS_MAX):
+        found = _JPEG_MARKER.search(head, offset)
+        # The last byte may be the first half of a marker.
+        if (found.start() if found else len(head) - 1) - offset > _JPEG_STRAY_MAX_BYTES:
+            raise DamagedHeaderError("its segments break off before the frame header")
+        if found is None:
+            return
+        marker, start = found[1][0], found.end() + 2
+        if marker in {_JPEG_SCAN, _JPEG_END}:
+            raise DamagedHeaderError("it has no frame header before its pixels")
+        if start > len(head):
+            return
+        length = int.from_bytes(head[start - 2 : start], "big")
+        if length < 2:  # noqa: PLR2004  # a length counts its own two bytes
+            raise DamagedHeaderError("a segment is shorter than its own length")
+        offset = found.end() + length
+        if offset > len(head):
+            return
+        yield marker, start, offset
+    raise DamagedHeaderError(f"it has more than {_JPEG_SEGMENTS_MAX} segments before its frame header")
 
 
 def _jpeg_frame(content: bytes, orientation: int) -> ImageHeader:

@@ -3,8 +3,8 @@
 SourceError
 ├── SourceNotFoundError         404, 410
 ├── SourceForbiddenError        401, 403
-├── SourceStatusError           another status that is not 200
-├── SourceRedirectError         3xx
+├── SourceStatusError           another status that has no image
+├── SourceRedirectError         3xx that leads nowhere
 ├── SourceBlockedError          a URL, or an address behind it, that no request may reach
 ├── SourceNoAnswerError         DNS, connection, TLS, protocol
 ├── SourceTimeoutError          too slow
@@ -12,14 +12,14 @@ SourceError
 ├── SourceTruncatedError        fewer bytes than announced
 ├── SourceEmptyError            no bytes at all
 ├── SourceTooLargeError         more bytes announced than allowed
-├── SourceEncodedError          a content encoding
+├── SourceEncodedError          compressed
 ├── SourceNotAnImageError       a page, JSON, text
 ├── SourceFormatError           an image, but neither PNG, JPEG nor WEBP
 ├── SourceDamagedError          the header is broken
 ├── SourceSideTooShortError     a side is too short
 ├── SourceSideTooLongError      a side is too long
 ├── SourceColourError           CMYK or YCCK
-├── SourceAnimatedError         more than one frame
+├── SourceAnimatedError         an animation
 ├── MaskSizeError               the mask has another size than the image
 └── MaskTurnedError             the mask has the size that the image has only when it is shown
 
@@ -64,13 +64,13 @@ class SourceStatusError(SourceError):
 
 
 class SourceRedirectError(SourceError):
-    """Raised when the URL leads to another one, which nobody may follow."""
+    """Raised when the URL redirects too often, from https to http, or without saying where to."""
 
     code = "source_redirect"
 
 
 class SourceBlockedError(SourceError):
-    """Raised when the URL is not one that a request may be sent to."""
+    """Raised when the URL, or one that it redirects to, is not one that a request may be sent to."""
 
     code = "source_blocked"
 
@@ -158,7 +158,7 @@ class SourceColourError(SourceError):
 
 
 class SourceAnimatedError(SourceError):
-    """Raised when there is more than one frame."""
+    """Raised when it is an animation."""
 
     code = "source_animated"
 

@@ -15,7 +15,7 @@ from sceneshift.fetch_errors import (
     FetchTimeoutError,
     FetchTruncatedError,
 )
-from sceneshift.guarded_http import Peek
+from sceneshift.guarded_http import NotYet, Peek
 from storage import file_kinds
 from storage.image_headers import (
     DamagedHeaderError,
@@ -24,6 +24,7 @@ from storage.image_headers import (
     RareVariantError,
     format_of,
     read_header,
+    without_passed_segments,
 )
 from storage.source_errors import (
     MaskSizeError,
@@ -54,36 +55,39 @@ Param = Literal["image", "mask"]
 
 SIDE_MIN_PIXELS = 400
 SIDE_MAX_PIXELS = 4096
-HEAD_MAX_BYTES = 1024 * 1024
+HEAD_MAX_BYTES = 8 * 1024 * 1024
 """So much of a file is read in search of its size; only metadata without measure pushes it further back."""
+KEPT_MAX_BYTES = 256 * 1024
+"""When a header goes on behind so many bytes, a JPEG's are made fewer, and no other's are waited for any longer."""
 
-_UNENCODED = frozenset({"", "identity", "aws-chunked"})
-# `aws-chunked` frames an upload; some stores hand it out again as metadata of the object, whose bytes do not have it.
+_COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
+"""All that HTTP knows; stores also hand out whatever an uploader wrote there, such as `base64` or `utf-8`."""
 _REDIRECTS = range(300, 400)
 
 
-def is_decided(head: bytes) -> bool:
-    """Whether these first bytes of a file are enough to judge it; more could not change the answer."""
+def is_decided(head: bytes) -> bool | NotYet:
+    """Whether these first bytes of a file are enough to judge it: more could not change the answer, or is not awaited.
+
+    Of a JPEG with much metadata, those go on that the answer still depends on.
+    """
     try:
         header = read_header(head)
     except IncompleteHeaderError:
-        return False
+        if len(head) < KEPT_MAX_BYTES:
+            return False
+        shorter = without_passed_segments(head)
+        return NotYet(shorter) if len(shorter) < len(head) else True
     except (DamagedHeaderError, RareVariantError):
         return True
     return header is not None or len(head) >= file_kinds.LOOK_BYTES
 
 
-def read_source(param: Param, peek: Peek, *, max_bytes: int) -> ImageHeader:
-    """The header of a source that is fit by itself.
+def read_source(param: Param, peek: Peek, *, max_bytes: int) -> ImageHeader | None:
+    """The header of a source that is fit by itself; None when its size stands too far back to be known.
 
     Raises:
-        SourceError: it is not.
+        SourceError: it is not fit.
     """
-    if peek.content_encoding not in _UNENCODED:
-        raise SourceEncodedError(
-            f"{param}: the body has the content encoding {peek.content_encoding[:20]!a}, which nobody asked for: "
-            "serve the file as it is"
-        )
     if peek.announced_bytes is not None and peek.announced_bytes > max_bytes:
         raise SourceTooLargeError(
             f"{param}: {peek.announced_bytes} bytes are more than the allowed {max_bytes}: give a smaller file, "
@@ -92,20 +96,22 @@ def read_source(param: Param, peek: Peek, *, max_bytes: int) -> ImageHeader:
     if not peek.body:
         raise SourceEmptyError(f"{param}: the answer has no bytes: upload the file again")
     header = _header(param, peek)
-    _check_kind(param, header)
-    _check_sides(param, header)
+    if header is not None:
+        _check_kind(param, header)
+        _check_sides(param, header)
     return header
 
 
-def _header(param: Param, peek: Peek) -> ImageHeader:
+def _header(param: Param, peek: Peek) -> ImageHeader | None:
     try:
         header = read_header(peek.body)
-    except IncompleteHeaderError:
+    except IncompleteHeaderError as error:
         header = None
         if kind := format_of(peek.body):
-            where = "in the whole file" if peek.is_whole else f"within its first {len(peek.body)} bytes"
+            if not peek.is_whole:
+                return error.known
             raise SourceDamagedError(
-                f"{param}: the header of this {kind} does not end {where}: save the image again, without its metadata"
+                f"{param}: the file ends in the header of this {kind}: upload it again, or save the image again"
             ) from None
     except DamagedHeaderError as error:
         raise SourceDamagedError(
@@ -114,11 +120,16 @@ def _header(param: Param, peek: Peek) -> ImageHeader:
     except RareVariantError as error:
         raise SourceFormatError(f"{param}: this is {error}: save it as an ordinary JPEG, PNG or WEBP") from None
     if header is None:
-        raise _foreign(param, peek.body)
+        raise _foreign(param, peek.body, peek.content_encoding)
     return header
 
 
-def _foreign(param: Param, head: bytes) -> SourceError:
+def _foreign(param: Param, head: bytes, content_encoding: str) -> SourceError:
+    if not _COMPRESSIONS.isdisjoint(name.strip() for name in content_encoding.split(",")):
+        return SourceEncodedError(
+            f"{param}: the body has the content encoding {content_encoding[:20]!a}, which nobody asked for: "
+            "serve the file as it is"
+        )
     if kind := file_kinds.image_format(head):
         return SourceFormatError(f"{param}: this is {kind}; the provider takes PNG, JPEG and WEBP: convert it")
     return SourceNotAnImageError(
@@ -129,7 +140,7 @@ def _foreign(param: Param, head: bytes) -> SourceError:
 
 def _check_kind(param: Param, header: ImageHeader) -> None:
     if header.is_animated:
-        raise SourceAnimatedError(f"{param}: this {header.format} has more than one frame: give a still image")
+        raise SourceAnimatedError(f"{param}: this {header.format} is animated: give a still image")
     if header.is_cmyk:
         raise SourceColourError(
             f"{param}: this {header.format} has four colours for print (CMYK or YCCK): convert it to RGB"
@@ -146,12 +157,14 @@ def _check_sides(param: Param, header: ImageHeader) -> None:
         )
 
 
-def check_pair(image: ImageHeader, mask: ImageHeader) -> None:
-    """The mask has the image's size.
+def check_pair(image: ImageHeader | None, mask: ImageHeader | None) -> None:
+    """The mask has the image's size, where both are known.
 
     Raises:
         SourceError: it has not.
     """
+    if image is None or mask is None:
+        return
     size = (image.width, image.height)
     if (mask.width, mask.height) == size:
         return
@@ -168,7 +181,8 @@ def of_fetch_error(param: Param, error: FetchError) -> SourceError:
     """What a failed fetch of a source means."""
     if isinstance(error, FetchBlockedError):
         return SourceBlockedError(
-            f"{param}: this URL is not allowed: its host is not a public one, or its port not an ordinary one; "
+            f"{param}: this URL, or one that it redirects to, is not allowed: its host is not a public one, or its "
+            "port not an ordinary one; "
             "if you trust the host, name it in SCENESHIFT_ALLOW_HOSTS"
         )
     if isinstance(error, FetchStatusError):
@@ -195,6 +209,6 @@ def _of_status(param: Param, error: FetchStatusError) -> SourceError:
     if error.retryable:
         return SourceServerError(f"{param}: {error.message}", retry_after_seconds=error.retry_after_seconds)
     kind, remedy = _STATUSES.get(
-        error.status, (SourceStatusError, "only 200 has an image: look at what its server says")
+        error.status, (SourceStatusError, "no image comes with it: look at what its server says")
     )
     return kind(f"{param}: {error.message}; {remedy}")

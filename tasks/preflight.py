@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 def check_sources(services: Services, job_id: str, item: RenderItem) -> None:
     """Both sources of this item can be fetched and rendered, as far as their first bytes tell.
 
-    It takes at most twice `source_timeout_seconds`, and 1 MiB of each source.
+    It takes at most twice `source_timeout_seconds`, and 8 MiB of each source, of which about one is held at a time. A
+    URL that redirects is judged by what it leads to; the provider still gets the URL itself.
 
     Raises:
         SourceError: one of them cannot, or they do not fit together.
@@ -30,7 +31,7 @@ def check_sources(services: Services, job_id: str, item: RenderItem) -> None:
     check_pair(image, mask)
 
 
-def _look(services: Services, job_id: str, param: Param, url: str) -> ImageHeader:
+def _look(services: Services, job_id: str, param: Param, url: str) -> ImageHeader | None:
     settings = services.settings
     try:
         peek = services.fetcher.peek(

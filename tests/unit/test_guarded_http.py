@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
+import random
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
@@ -274,11 +276,11 @@ def test_headers_cannot_break_the_request(name: str, value: str) -> None:
     ],
 )
 def test_which_statuses_are_retryable(status: int, *, retryable: bool) -> None:
-    """Only what can pass by itself is retryable, and the status and pause survive pickling."""
+    """Only what can pass by itself is retryable, and has a pause; both survive pickling."""
     with Listener(f"HTTP/1.1 {status} X\r\nRetry-After: 7\r\nConnection: close\r\n\r\n".encode()) as listener:
         error = failed_download(listener, FetchStatusError)
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes.
-    assert (copy.status, copy.retry_after_seconds, copy.retryable) == (status, 7.0, retryable)
+    assert (copy.status, copy.retry_after_seconds, copy.retryable) == (status, 7.0 if retryable else None, retryable)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +299,8 @@ def test_which_statuses_are_retryable(status: int, *, retryable: bool) -> None:
         ("9" * 400, None),
         ("１２", None),  # noqa: RUF001 - the full-width digits are the point.
         ("Mon, 99 Nov 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999", None),
     ],
 )
 def test_retry_after(value: str, expected: float | None) -> None:
@@ -304,3 +308,24 @@ def test_retry_after(value: str, expected: float | None) -> None:
     assert retry_after_seconds({"retry-after": value, "date": "Mon, 23 Nov 2026 00:00:00 GMT"}) == expected
     if "GMT" in value:
         assert retry_after_seconds({"retry-after": value}) is None
+
+
+def odd_dates() -> Iterator[str]:
+    """What a server may send in place of a date: parts of dates in any order, always the same ones."""
+    chance = random.Random(20261123)
+    days = "Mon, 01 31 Jan Feb 2026 0001 10000 99999999999999999999 -1 1e5 nan inf"
+    times = "00:00:00 24:61:61 99:99 : GMT EST +2400 -0000 +99999999999999 , \x00"
+    parts = [*days.split(" "), *times.split(" "), ""]
+    for _ in range(20_000):
+        yield " ".join(chance.choices(parts, k=chance.randint(0, 8)))
+
+
+def test_no_date_is_too_odd_to_be_read() -> None:
+    """Whatever stands in the two headers, a pause is a finite number that is not negative, or there is none."""
+    seen = set()
+    for text in odd_dates():
+        for date in ("Mon, 23 Nov 2026 00:00:00 GMT", text):
+            pause = retry_after_seconds({"retry-after": text, "date": date})
+            seen.add(pause is None)
+            assert pause is None or (pause >= 0 and math.isfinite(pause))
+    assert seen == {True, False}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,7 +18,7 @@ from sceneshift.fetch_errors import (
     FetchTimeoutError,
     FetchTruncatedError,
 )
-from sceneshift.guarded_http import GuardedClient, Peek
+from sceneshift.guarded_http import GuardedClient, NotYet, Peek
 from tests.loopback import NEVER, Listener, answer, client_for, download
 
 SENT_MAX_BYTES = 50_000_000
@@ -33,7 +35,7 @@ def has(size_bytes: int) -> Callable[[bytes], bool]:
 def peek(
     client: GuardedClient,
     listener: Listener,
-    is_enough: Callable[[bytes], bool] = never,
+    is_enough: Callable[[bytes], bool | NotYet] = never,
     *,
     max_bytes: int = 1000,
     timeout: float = NEVER,
@@ -119,14 +121,160 @@ def test_an_encoding_is_told_and_not_undone() -> None:
     assert (got.body, got.content_encoding) == (b"\x1f\x8b", "gzip")
 
 
-@pytest.mark.parametrize("status", ["204 No Content", "206 Partial Content", "301 Moved", "404 Not Found", "503 Busy"])
+@pytest.mark.parametrize("status", ["203 Non-Authoritative Information", "206 Partial Content"])
+def test_other_statuses_may_have_a_body(status: str) -> None:
+    """A body that came through a changing proxy, or as a part, is judged by its bytes."""
+    with Listener(answer(b"pixels", status=status)) as listener, client_for() as client:
+        assert peek(client, listener).body == b"pixels"
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "300 Choices", "304 Not Modified", "404 Not Found", "503 Busy"])
 def test_another_status_is_an_error(status: str) -> None:
-    """Only 200 has a body that counts; the pause that was asked for is passed on."""
-    reply = answer(status=status, headers=["Retry-After: 7", "Location: http://shop.example/"])
+    """No body of it counts; the pause that was asked for is passed on where waiting can help."""
+    reply = f"HTTP/1.1 {status}\r\nRetry-After: 7\r\nLocation: http://shop.example/\r\n\r\n".encode()
     with Listener(reply) as listener, client_for() as client, pytest.raises(FetchStatusError) as caught:
         peek(client, listener)
-    assert (caught.value.status, caught.value.retry_after_seconds) == (int(status[:3]), 7.0)
+    pause = 7.0 if status.startswith("503") else None
+    assert (caught.value.status, caught.value.retry_after_seconds) == (int(status[:3]), pause)
     assert "canary" not in str(caught.value)
+    assert listener.connections == 1
+
+
+def test_bytes_that_are_let_go_are_not_kept() -> None:
+    """A reader that needs the last byte only sees all of them, in as little memory as it likes, up to the limit."""
+    asked: list[int] = []
+
+    def last_byte(head: bytes) -> NotYet:
+        asked.append(len(head))
+        return NotYet(head[-1:])
+
+    with Listener(answer(b"x" * 3_000_000 + b"!")) as listener, client_for() as client:
+        whole = peek(client, listener, last_byte, max_bytes=4_000_000)
+        assert max(asked) < 200_000
+        asked.clear()
+        part = peek(client, listener, last_byte, max_bytes=1_000_001)
+    assert (whole.body, whole.is_whole) == (b"!", True)
+    assert (len(part.body), part.is_whole) == (1_000_001 - sum(size - 1 for size in asked), False)
+
+
+def test_what_came_before_the_server_stalled_may_be_enough() -> None:
+    """The question is put once more at the end of the time; only when there is not enough it was too slow."""
+
+    def stall(connection: socket.socket, _request: bytes) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 700)
+        assert first_asked.wait(NEVER)
+        connection.sendall(b"x" * 200)
+        connection.recv(1)
+
+    first_asked = threading.Event()
+
+    def has_900(head: bytes) -> bool:
+        first_asked.set()
+        return len(head) >= 900
+
+    with Listener(stall) as listener, client_for(read=0.3) as client:
+        got = peek(client, listener, has_900, max_bytes=10_000)
+        assert (len(got.body), got.is_whole) == (900, False)
+        with pytest.raises(FetchTimeoutError):
+            peek(client, listener, has(901), max_bytes=10_000)
+
+
+def moved(location: str, status: str = "302 Found") -> bytes:
+    return answer(b"elsewhere", status=status, headers=[f"Location: {location}"] if location else [])
+
+
+@contextmanager
+def site(pages: Mapping[str, bytes]) -> Iterator[Listener]:
+    """A server with these pages by their targets; `{port}` in one stands for its own."""
+
+    def reply(connection: socket.socket, request: bytes) -> None:
+        page = pages[request.split(b" ")[1].decode()]
+        connection.sendall(page.replace(b"{port}", str(listener.port).encode()))
+
+    with Listener(reply) as listener:
+        yield listener
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/b?c=d#e", "/b?c=d"),
+        ("b", "/b"),
+        ("//shop.example:{port}/b", "/b"),
+        ("http://other.example:{port}/%C3%A4?sig=a%2Fb", "/%C3%A4?sig=a%2Fb"),
+        ("/große Datei".encode().decode("latin-1"), "/gro%C3%9Fe%20Datei"),
+    ],
+)
+def test_a_look_follows_a_redirect(status: str, location: str, target: str) -> None:
+    """The body is that of the target, asked for by a bare request under the target's own name."""
+    pages = {"/a?token=canary": moved(location, status), target: answer(b"pixels")}
+    with site(pages) as listener, client_for(allow=("shop.example", "other.example")) as client:
+        assert peek(client, listener).body == b"pixels"
+        first, second = (request.decode().lower() for request in listener.requests)
+    host = "other.example" if "other" in location else "shop.example"
+    assert f"\r\nhost: {host}:{listener.port}\r\n" in second
+    assert "canary" not in second
+    assert second.count("\r\n") == first.count("\r\n")
+
+
+def test_three_redirects_and_no_more_are_followed() -> None:
+    """The fourth ends the look, so that a circle does too."""
+    pages = {"/a?token=canary": moved("/2"), "/2": moved("/3"), "/3": moved("/4"), "/4": answer(b"pixels")}
+    with site(pages) as listener, client_for() as client:
+        assert peek(client, listener).body == b"pixels"
+    with site({**pages, "/4": moved("/2")}) as listener, client_for() as client:
+        with pytest.raises(FetchStatusError, match="after 3 redirects") as caught:
+            peek(client, listener)
+        assert (caught.value.status, len(listener.requests)) == (302, 4)
+
+
+@pytest.mark.parametrize(
+    "location", ["", "ftp://shop.example/a", "mailto:x", "data:image/png;base64,xx", "http://[::1/"]
+)
+def test_a_redirect_to_nowhere_is_an_error(location: str) -> None:
+    """Without a URL that could be asked for, the status is all that is known."""
+    with Listener(moved(location)) as listener, client_for() as client:
+        with pytest.raises(FetchStatusError, match="without a usable Location") as caught:
+            peek(client, listener)
+        assert caught.value.status == 302
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://127.0.0.1/",
+        "http://localhost/",
+        "//private.example/",
+        "http://shop.example@private.example/",
+        "http://shop.example\\@private.example/",
+        "http://minio.internal:{port}/",
+        "http://other.example:6379/",
+    ],
+)
+def test_each_hop_is_guarded(location: str) -> None:
+    """A redirect leads to no address that the first URL could not have named, and nothing connects there."""
+    pages = {"/a?token=canary": moved("/2"), "/2": moved(location)}
+    with site(pages) as listener, client_for("127.0.0.1", "127.0.0.1", "10.0.0.1") as client:
+        with pytest.raises(FetchBlockedError):
+            peek(client, listener)
+        assert listener.connections == 2
+
+
+def test_redirects_share_one_time() -> None:
+    """Each hop has what the ones before it have left."""
+    clock = Ticking()
+
+    def slow(connection: socket.socket, _request: bytes) -> None:
+        clock.now += 4
+        connection.sendall(moved("/again"))
+
+    with Listener(slow) as listener, client_for(monotonic=clock) as client:
+        with pytest.raises(FetchTimeoutError):
+            peek(client, listener, timeout=10)
+        assert len(listener.requests) == 3
 
 
 @pytest.mark.parametrize(

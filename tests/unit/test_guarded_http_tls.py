@@ -11,6 +11,7 @@ import pytest
 
 from sceneshift.fetch_errors import (
     FetchFailedError,
+    FetchStatusError,
     FetchTimeoutError,
     FetchTruncatedError,
 )
@@ -64,6 +65,23 @@ def test_tls_verifies_the_name_of_the_url(certificate: Path) -> None:
         assert len(listener.requests) == 1
     assert names == ["shop.example", "other.example"]
     assert caught.value.retryable
+
+
+def test_a_look_leaves_https_for_nothing(certificate: Path) -> None:
+    """A redirect from https to https is followed, with the name verified again; one to plain http is not."""
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with Listener(answer(b"pixels")) as plain, Listener(answer(b"pixels"), tls=serving(certificate)) as secure:
+        for target, followed in ((plain, False), (secure, True)):
+            location = f"Location: http{'s' if followed else ''}://shop.example:{target.port}/"
+            moved = answer(status="301 Moved", headers=[location])
+            with Listener(moved, tls=serving(certificate)) as first, client_for(verify=trusting) as client:
+                url = f"https://shop.example:{first.port}/"
+                if followed:
+                    assert client.peek(url, max_bytes=100, timeout_seconds=NEVER, is_enough=bool).body == b"pixels"
+                    continue
+                with pytest.raises(FetchStatusError, match="from https to http"):
+                    client.peek(url, max_bytes=100, timeout_seconds=NEVER, is_enough=bool)
+        assert (plain.connections, secure.connections) == (0, 1)
 
 
 def test_tls_is_verified_by_default(certificate: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from sceneshift.guarded_http import Peek
+from storage.image_headers import ImageHeader, read_header
 from tests.unit.storage.pictures import png_chunk
 
 SIZE = (640, 480)
@@ -88,3 +90,15 @@ def webp(kind: bytes, content: bytes) -> bytes:
 def box(brand: bytes) -> bytes:
     """The beginning of a file in the ISO container."""
     return struct.pack(">I4s4sI4s", 24, b"ftyp", brand, 0, b"mif1") + b"\0" * 500
+
+
+def header_of(head: bytes) -> ImageHeader:
+    """The header of a file that has one of the three formats."""
+    header = read_header(head)
+    assert header is not None
+    return header
+
+
+def a_peek(body: bytes, *, is_whole: bool = True, content_encoding: str = "") -> Peek:
+    """What a look at this body finds."""
+    return Peek(body=body, is_whole=is_whole, announced_bytes=len(body), content_encoding=content_encoding)

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from sceneshift.fetch_errors import FetchBlockedError, FetchFailedError, FetchStatusError
-from sceneshift.guarded_http import Peek
 from storage.image_headers import (
     DamagedHeaderError,
     ImageHeader,
@@ -24,8 +23,10 @@ from storage.source_errors import SourceError, SourceNotAnImageError
 from storage.source_images import HEAD_MAX_BYTES, check_pair, is_decided, of_fetch_error, read_source
 from tests.unit.storage.pictures import png_chunk
 from tests.unit.storage.source_pictures import (
+    a_peek,
     box,
     frames,
+    header_of,
     jpeg_frame,
     jpeg_segment,
     jpeg_with,
@@ -64,16 +65,6 @@ def all_codes() -> list[str]:
     return [SourceError.code, *(kind.code for kind in SourceError.__subclasses__())]
 
 
-def header_of(head: bytes) -> ImageHeader:
-    header = read_header(head)
-    assert header is not None
-    return header
-
-
-def a_peek(body: bytes, *, is_whole: bool = True) -> Peek:
-    return Peek(body=body, is_whole=is_whole, announced_bytes=len(body), content_encoding="")
-
-
 @every_file
 def test_the_header_says_what_the_decoder_finds(whole: bytes) -> None:
     """Format, size, print colours and animation are what Pillow makes of the whole file."""
@@ -104,11 +95,31 @@ def test_a_part_says_the_same_as_the_whole_or_nothing(whole: bytes) -> None:
     assert decided[0] < len(whole)
 
 
-def test_metadata_of_half_a_megabyte_is_read_past() -> None:
-    """The size stands behind it, and is found within what is read of a source."""
-    whole = jpeg_with(*metadata(500_000))
-    assert not is_decided(whole[:500_000])
-    assert (header_of(whole[:HEAD_MAX_BYTES]).width, header_of(whole[:HEAD_MAX_BYTES]).height) == (640, 480)
+@pytest.mark.parametrize("content_encoding", ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "identity, gzip"])
+def test_only_what_is_no_image_by_itself_counts_as_compressed(content_encoding: str) -> None:
+    """A compression that is only claimed does not matter, and a real one is told instead of unknown bytes."""
+    claimed = a_peek(saved("JPEG"), content_encoding=content_encoding)
+    assert read_source("image", claimed, max_bytes=HEAD_MAX_BYTES) == header_of(saved("JPEG"))
+    with pytest.raises(SourceError) as caught:
+        read_source("image", a_peek(b"\x1b\0\x10" * 500, content_encoding=content_encoding), max_bytes=HEAD_MAX_BYTES)
+    assert caught.value.code == "source_encoded"
+
+
+@pytest.mark.parametrize("content_encoding", ["base64", "utf-8", "aws-chunked,identity", "image/jpeg", "none"])
+def test_other_encodings_say_nothing(content_encoding: str) -> None:
+    """What an uploader wrote there neither refuses a good image nor explains a bad one."""
+    good, bad = (a_peek(body, content_encoding=content_encoding) for body in (saved("PNG"), b"<html></html>"))
+    assert read_source("image", good, max_bytes=HEAD_MAX_BYTES) == header_of(saved("PNG"))
+    with pytest.raises(SourceNotAnImageError):
+        read_source("image", bad, max_bytes=HEAD_MAX_BYTES)
+
+
+def test_an_animation_is_called_one() -> None:
+    """A WEBP may be one without having a second frame."""
+    flagged = webp(b"VP8X", b"\x02\0\0\0\x7f\2\0\xdf\1\0")
+    with pytest.raises(SourceError, match="this WEBP is animated") as caught:
+        read_source("image", a_peek(flagged), max_bytes=HEAD_MAX_BYTES)
+    assert caught.value.code == "source_animated"
 
 
 def test_no_pixel_is_needed() -> None:
@@ -223,11 +234,11 @@ def test_a_wrong_size_is_told_with_the_limit(body: bytes, texts: tuple[str, ...]
     assert all(text in caught.value.message for text in texts)
 
 
-def test_a_header_that_never_ends_is_not_waited_for() -> None:
-    """A file is judged by the first megabyte, and the text says how far it was read."""
-    head = jpeg_with(*metadata(2_000_000))[:HEAD_MAX_BYTES]
-    with pytest.raises(SourceError, match=f"first {HEAD_MAX_BYTES} bytes") as caught:
-        read_source("image", a_peek(head, is_whole=False), max_bytes=3_000_000)
+@pytest.mark.parametrize("whole", [jpeg_with(*metadata(2_000_000)), png_with(png_chunk(b"iTXt", b"x" * 90_000))])
+def test_a_file_that_ends_in_its_header_is_damaged(whole: bytes) -> None:
+    """A PNG too, although its size is known: there are no pixels."""
+    with pytest.raises(SourceError, match="the file ends in the header") as caught:
+        read_source("image", a_peek(whole[:60_000]), max_bytes=3_000_000)
     assert caught.value.code == "source_damaged"
 
 
@@ -235,6 +246,7 @@ def test_a_header_that_never_ends_is_not_waited_for() -> None:
     "head",
     [
         pytest.param(png_with(after=png_chunk(b"IEND", b"")), id="PNG ends before its pixels"),
+        pytest.param(png_claiming(0, 480)[:33], id="PNG without width"),
         pytest.param(png_with(after=b"\0\0\0\0\0\0\0\0"), id="PNG chunk without a name"),
         pytest.param(png_with(after=b"\xff\xff\xff\xfftEXt"), id="PNG chunk of four gigabytes"),
         pytest.param(b"\xff\xd8" + jpeg_segment(0xDA, b"\0" * 10), id="JPEG pixels before their frame"),

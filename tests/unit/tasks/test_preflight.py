@@ -118,6 +118,19 @@ def test_a_source_is_asked_for_as_the_provider_asks(work: Workshop, site: tuple[
     assert not any(b"range:" in request.lower() for request in server.requests)
 
 
+def test_a_redirect_is_looked_at_and_not_passed_on(work: Workshop, site: tuple[SourceServer, GuardedClient]) -> None:
+    """What it leads to is judged, also against the mask, and the provider gets the URL of the order."""
+    server, _ = site
+    good = next(good for good in GOOD_SOURCES if good.name == "behind three redirects")
+    job = submitted(work, site, good)
+    assert [request.split(b" ")[1].partition(b"?")[0] for request in server.requests] == [
+        b"/image", b"/two-hops", b"/one-hop", b"/photo", b"/mask"
+    ]  # fmt: skip
+    ((body, _nonce),) = work.provider.submissions
+    assert job.order.image.encode() in body
+    assert b"-hop" not in body
+
+
 def test_a_blocked_address_is_in_the_log_and_not_in_the_error(
     work: Workshop, site: tuple[SourceServer, GuardedClient], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -141,6 +154,15 @@ def test_a_mended_server_is_found_by_the_next_look(work: Workshop, site: tuple[S
     server.pages["mask"] = answer(saved("PNG", "L"))
     work.wake(job.id)
     assert work.job(job.id).state is JobState.RENDERING
+
+
+def test_a_pause_that_cannot_be_read_asks_for_nothing(work: Workshop, site: tuple[SourceServer, GuardedClient]) -> None:
+    """A date beyond all calendars costs the job its usual pause, not its step."""
+    headers = ["Retry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Date: Mon, 01 Jan 2024 00:00:00 GMT"]
+    page = answer(status="503 Busy", headers=headers)
+    job = submitted(work, site, Bad(name="", code="source_server_error", then="waits", image=page, mask=photo()))
+    assert (job.state, job.blocked_by) == (JobState.QUEUED, "source_server_error")
+    assert work.due_in(job.id) == pytest.approx(20.0, rel=0.21)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +239,7 @@ def test_the_limits_are_those_of_the_settings(work: Workshop) -> None:
 
 
 def test_each_look_has_its_time_and_its_bytes(work: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each source is given the seconds of the setting and 1 MiB, so that a worker's cost per job is bounded."""
+    """Each source is given the seconds of the setting and 8 MiB, so that a worker's cost per job is bounded."""
     change_settings(work, source_timeout_seconds=7.5)
     asked: list[dict[str, Any]] = []
     peek = FakeWeb.peek
@@ -229,7 +251,7 @@ def test_each_look_has_its_time_and_its_bytes(work: Workshop, monkeypatch: pytes
     monkeypatch.setattr(FakeWeb, "peek", remember)
     work.wake(work.accept().id)
     assert [(limits["timeout_seconds"], limits["max_bytes"]) for limits in asked] == [(7.5, HEAD_MAX_BYTES)] * 2
-    assert HEAD_MAX_BYTES == 1024 * 1024
+    assert HEAD_MAX_BYTES == 8 * 1024 * 1024
 
 
 def test_a_worker_that_dies_while_it_looks_loses_nothing(work: Workshop) -> None:
