@@ -56,6 +56,30 @@ class Settings(BaseModel):
         gt=0,
         description="How long the provider keeps a result. An overdue job is asked about until then, for it is paid.",
     )
+    submit_rate: float | None = Field(
+        default=2.0,
+        gt=0,
+        le=10_000,
+        description="Submissions per second, of all workers together; `none` sets no limit of ours. The provider's own "
+        "is not known: similar services allow 2.",
+    )
+    query_rate: float | None = Field(
+        default=10.0,
+        gt=0,
+        le=100_000,
+        description="Questions per second about jobs at the provider, of all workers together; or `none`.",
+    )
+    max_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        description="Jobs that the provider may be at, until it is done with them; `none` sets no limit of ours.",
+    )
+    spool_directory: str = Field(
+        default="/var/lib/sceneshift/spool",
+        min_length=1,
+        description="Where workers put the keys of accepted submissions before the job store hears of them: a "
+        "directory on a local disk that outlives the worker; `none` does without.",
+    )
     storage_url: str = Field(
         default="file:///var/lib/sceneshift/results",
         description="Where results go: `s3://bucket/prefix?endpoint_url=…&region=…` or `file:///directory`.",
@@ -159,12 +183,22 @@ class Settings(BaseModel):
     def _split_words(cls, value: Any) -> Any:
         return tuple(value.split()) if isinstance(value, str) else value
 
+    @field_validator("submit_rate", "query_rate", "max_in_flight", mode="before")
+    @classmethod
+    def _read_none(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
     @field_validator("webhook_url")
     @classmethod
     def _check_webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.match(r"https?://[^\s/@]+(/|$)", value.get_secret_value()):
             raise ValueError("an absolute http or https URL without user name or password is needed")
         return value
+
+    @property
+    def spool_path(self) -> Path | None:
+        """The spool's directory, if there is to be one."""
+        return None if self.spool_directory.strip().lower() == "none" else Path(self.spool_directory)
 
     @property
     def effective_broker_url(self) -> str:

@@ -19,6 +19,7 @@ from sceneshift.webhooks.signing import secret_key
 from storage.objects import ObjectStore
 from storage.opening import open_store
 from tasks.holds import Holds
+from tasks.spool import Spool
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -36,6 +37,7 @@ class Services:
     fetcher: GuardedClient
     publisher: Publisher
     holds: Holds
+    spool: Spool
 
 
 def open_services(settings: Settings, app: Celery | None = None) -> Services:
@@ -53,6 +55,7 @@ def open_services(settings: Settings, app: Celery | None = None) -> Services:
         fetcher=GuardedClient(allow_hosts=settings.allow_hosts),
         publisher=CeleryPublisher(settings, app),
         holds=Holds(),
+        spool=Spool(settings.spool_path),
     )
 
 
@@ -93,3 +96,4 @@ def check_worker_settings(settings: Settings) -> None:
         except ConfigurationError as error:
             raise ConfigurationError(f"SCENESHIFT_WEBHOOK_SECRET: {error.message}") from None
     open_store(settings.storage_url)
+    Spool(settings.spool_path).check()

@@ -13,16 +13,26 @@ from celery import shared_task
 
 from sceneshift.errors import SceneshiftError
 from sceneshift.identifiers import submission_nonce
-from sceneshift.jobs.decisions import after_bad_source, next_step, submit_backoff_seconds
+from sceneshift.jobs.decisions import (
+    after_bad_source,
+    has_fit_sources,
+    holds_permit,
+    next_step,
+    slot_delay,
+    submit_backoff_seconds,
+    without_permit,
+)
 from sceneshift.jobs.events import Event, IntentStored, JobRefused, SubmissionDelayed, SubmissionLost
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.provider.protocol import Accepted, RenderItem
+from sceneshift.store.jobs import SlotsFullError
 from storage.opening import fetchable_url
 from storage.source_errors import SourceError
 from tasks.answers import note_answer
 from tasks.preflight import check_sources
 from tasks.services import Services, current_services
+from tasks.spool import SpooledKey
 from tasks.steps import Report, conclude, taking
 
 log = logging.getLogger(__name__)
@@ -46,29 +56,63 @@ def submit_job(services: Services, job_id: str, step: str) -> Report:
                 message="the worker that was sending it disappeared: it may have been accepted and charged",
             )
             return conclude(services, job, SubmissionLost(fault=fault))
+        admitted = holds_permit(job, services.store.clock.now())
         try:
             item = _render_item(services, job)
             body = services.provider.request_body(item)
-            if services.settings.preflight:
+            if services.settings.preflight and not has_fit_sources(job):
                 check_sources(services, job.id, item)
         except SceneshiftError as error:
             return conclude(services, job, _unsendable(job, error))
+        if not admitted and (delay := _wait_for_permit(services, job)):
+            return conclude(services, job, delay)
         return _submit_once(services, job, body)
+
+
+def _wait_for_permit(services: Services, job: JobRecord) -> SubmissionDelayed | None:
+    permit = services.store.permits.reserve_submission(job.id)
+    return without_permit(job, permit.moment, services.store.clock.now())
 
 
 def _submit_once(services: Services, job: JobRecord, body: bytes) -> Report:
     nonce = submission_nonce(job.id, job.epoch)
     intent = IntentStored(nonce=nonce, request_hash=hashlib.sha256(body).hexdigest())
-    change = services.store.jobs.transition(job, intent)
+    try:
+        change = services.store.jobs.transition(job, intent, slots=services.store.permits.limits.max_in_flight)
+    except SlotsFullError:
+        # Another worker took the last slot since the permit was given.
+        return conclude(services, job, slot_delay(job))
     if change is None:
         return {"skipped": "stale"}
     # Nothing that can fail stands between the answer and its place in the store.
     submitting, now = change.after, services.store.clock.now()
     outcome = services.provider.submit(body, nonce=nonce)
+    event = next_step(submitting, outcome, services.policy, now)
     if isinstance(outcome, Accepted):
-        log.info("submission.accepted", extra={"job_id": job.id, "result_key": outcome.result_key})
-    report = conclude(services, submitting, next_step(submitting, outcome, services.policy, now))
+        report = _conclude_accepted(services, submitting, outcome, event)
+    else:
+        report = conclude(services, submitting, event)
     note_answer(services, submitting, outcome)
+    return report
+
+
+def _conclude_accepted(services: Services, job: JobRecord, outcome: Accepted, event: Event) -> Report:
+    """The key is on disk first, for it is paid: a kill or an outage of the job store does not lose it."""
+    key = SpooledKey(
+        job_id=job.id,
+        nonce=job.nonce,
+        result_key=outcome.result_key,
+        request_id=outcome.request_id,
+        at=services.store.clock.now(),
+    )
+    services.spool.keep(key)
+    log.info("submission.accepted", extra={"job_id": job.id, "result_key": outcome.result_key})
+    try:
+        report = conclude(services, job, event)
+    except Exception:
+        services.spool.defer(key)
+        raise
+    services.spool.settle(key)
     return report
 
 

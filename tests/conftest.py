@@ -35,8 +35,12 @@ def settings(tmp_path: Path) -> Settings:
     """Settings that name nothing outside of the test."""
     return Settings(
         storage_url=(tmp_path / "store").as_uri(),
+        spool_directory=str(tmp_path / "spool"),
         provider_url="http://127.0.0.1:1/api/v1/bg-rep",
         provider_appcode="test-appcode",
+        # Tests of our own limits set them.
+        submit_rate=None,
+        query_rate=None,
         webhook_secret="whsec_" + "dGVzdC1zZWNyZXQtZm9yLXVuaXQtdGVzdHMtb25seQ==",
     )
 

@@ -17,6 +17,7 @@ from sceneshift.store.opening import open_job_store
 from tasks.services import open_services, provide_services
 from workers.health import Heartbeat, heartbeat_path
 from workers.leases import LeaseKeeper
+from workers.spool_keeper import SpoolKeeper
 from workers.timekeeper import Timekeeper
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class TimekeeperStep(bootsteps.StartStopStep):
         super().__init__(worker, **options)
         self._timekeeper: Timekeeper | None = None
         self._leases: LeaseKeeper | None = None
+        self._spool: SpoolKeeper | None = None
 
     def start(self, worker: Any) -> None:
         settings = current_settings()
@@ -39,6 +41,8 @@ class TimekeeperStep(bootsteps.StartStopStep):
         # For as long as the process lives: when it is told to stop, its last tasks still need their leases.
         self._leases = LeaseKeeper(open_job_store(settings, patience=TIMEKEEPER).due, services.holds)
         self._leases.start()
+        self._spool = SpoolKeeper(services)
+        self._spool.start()
         self._timekeeper = Timekeeper(
             # Its own connection without patience: a store that is away must not hide that this thread is alive.
             store=open_job_store(settings, patience=TIMEKEEPER),
@@ -54,6 +58,9 @@ class TimekeeperStep(bootsteps.StartStopStep):
         if self._timekeeper is not None:
             self._timekeeper.stop()
             self._timekeeper = None
+        if self._spool is not None:
+            self._spool.stop()
+            self._spool = None
 
     def terminate(self, worker: Any) -> None:
         self.stop(worker)

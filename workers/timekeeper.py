@@ -20,7 +20,8 @@ from sceneshift.identifiers import step_kind
 from sceneshift.messages import Publisher, StepMessage, message_for_due
 from sceneshift.store.due import DueStep
 from sceneshift.store.opening import Store
-from workers.backlog import BeginRates, admit, pause_for_backlog
+from sceneshift.store.permits import Limits
+from workers.backlog import FRESH_SECONDS, BeginRates, admit, pause_for_backlog
 from workers.health import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,9 @@ class Timekeeper:
         if put_off:
             pause = self._pause_seconds(task)
             log.info("timekeeper.backlog", extra={"task": task, "steps": len(put_off), "pause_seconds": pause})
-            self._store.due.postpone(put_off, pause)
+            self._store.due.postpone(put_off, pause, apart_seconds=self._apart_seconds(task))
+        if task == "sceneshift.poll":
+            ready = self._within_query_rate(ready)
         handed_out = self._store.due.hand_out(ready) if ready else []
         if handed_out and not self._publisher.publish(messages_for(task, handed_out, batch_max=self._poll_batch_max)):
             self._store.due.postpone(handed_out, PUBLISH_RETRY_SECONDS)
@@ -145,9 +148,41 @@ class Timekeeper:
             filled_slowly=task in FILLED_SLOWLY,
         )
         room = len(fresh) if admission.fresh is None else admission.fresh
+        if task in FILLED_SLOWLY:
+            fresh, room = self._behind_urgent_ones(fresh, room)
         if admission.waiting:
             return [*waiting, *fresh[:room]], fresh[room:]
         return fresh[:room], [*waiting, *fresh[room:]]
+
+    def _behind_urgent_ones(self, fresh: list[DueStep], room: int) -> tuple[list[DueStep], int]:
+        """The steps with those first that somebody was at before, and how many of all the permits have room for.
+
+        Those get their permits where they use them, each with a moment of its own; or they hold one already, and must
+        be looked after because their worker is dead.
+        """
+        known = [step for step in fresh if not step.is_new]
+        new = [step for step in fresh if step.is_new]
+        wanted = max(0, min(len(new), room - len(known)))
+        more = self._store.permits.room_for_bulk(wanted, within_seconds=FRESH_SECONDS) if wanted else 0
+        return [*known, *new], min(room, len(known) + more)
+
+    def _within_query_rate(self, steps: list[DueStep]) -> list[DueStep]:
+        """The questions that may be asked now; the others are put off until the rate allows them."""
+        if not steps:
+            return []
+        taken, wait_seconds = self._store.permits.take_queries(len(steps))
+        if taken < len(steps):
+            self._store.due.postpone(steps[taken:], wait_seconds, apart_seconds=1 / (self._limits.query_rate or 1.0))
+        return steps[:taken]
+
+    @property
+    def _limits(self) -> Limits:
+        return self._store.permits.limits
+
+    def _apart_seconds(self, task: str) -> float:
+        """What is put off comes back no faster than it can be used."""
+        rate = self._limits.submit_rate if task in FILLED_SLOWLY else None
+        return 1 / rate if rate else 0.0
 
     def _length(self, task: str) -> int | None:
         """The queue's length as it was a moment ago, or None when the broker does not say."""

@@ -33,6 +33,7 @@ JITTER = 0.2
 
 SUBMIT_RETRY_FIRST_SECONDS = 2.0
 SUBMIT_RETRY_MAX_SECONDS = 120.0
+THROTTLE_RETRY_MAX_SECONDS = 30.0
 ACCOUNT_RETRY_SECONDS = 60.0
 """A refused account or a wrong setting is looked at once a minute: people mend those."""
 
@@ -46,11 +47,27 @@ STRIKE_RETRY_GROWTH = 3.0
 SOURCE_RETRY_AFTER_MAX_SECONDS = 3600.0
 """A source's server may ask for patience, but not for so much that the job looks forgotten."""
 
+SLOT_RETRY_MAX_SECONDS = 20.0
+"""When all slots are taken nobody can say until when: a job that waits for one looks again so often at the least."""
+PERMIT_EARLY_SECONDS = 0.02
+"""What lies nearer than this is now: waiting for it would take longer."""
+PERMIT_SECONDS = 10.0
+"""A moment that was reserved for a submission is good for so long; whoever oversleeps it takes another."""
+
 STORE_RETRY_FIRST_SECONDS = 2.0
 STORE_RETRY_MAX_SECONDS = 300.0
 
 STARTS_MAX = 3
 """So many workers may die of the same step before it is left to a person."""
+
+LOOKS_APART_STEPS = 30
+
+VERDICT = "provider_verdict"
+"""As `blocked_by`: what the provider says of the job is grave enough to be asked for again before it is believed."""
+
+SUBMIT_RATE = "submit_rate"
+IN_FLIGHT = "in_flight"
+"""What stops a job at our own limits, as `blocked_by`."""
 
 _DELAYS = {
     ErrorKind.THROTTLED: "provider_throttled",
@@ -107,7 +124,10 @@ def next_step(  # noqa: PLR0911  # one line per kind of answer reads best
             )
         case NotSent():
             return events.SubmissionDelayed(
-                blocked_by="provider_unreachable", retry_in_seconds=submit_backoff_seconds(job), new_epoch=False
+                blocked_by="provider_unreachable",
+                retry_in_seconds=submit_backoff_seconds(job),
+                new_epoch=False,
+                strike=None,
             )
         case Refused():
             return _after_refusal(job, outcome.error)
@@ -136,20 +156,61 @@ def _after_refusal(job: JobRecord, error: ProviderError) -> events.Event:
         return events.JobRefused(fault=fault_of(error))
     # A refusal without a reason may mean this very picture: waiting for ever would not help it.
     unexplained = error.kind is ErrorKind.THROTTLED and error.is_guess
-    if unexplained and job.strikes + 1 >= STRIKES_MAX:
+    if unexplained and job.refusals + 1 >= STRIKES_MAX:
         return events.JobRefused(
             fault=JobFault(code="refused_unexplained", message=error.message, request_id=error.request_id)
         )
-    if error.kind in _ACCOUNT:
-        pause = spread(job, ACCOUNT_RETRY_SECONDS)
-    else:
-        pause = _strike_pause_seconds(job) if unexplained else submit_backoff_seconds(job)
     return events.SubmissionDelayed(
         blocked_by=blocked_by,
-        retry_in_seconds=max(pause, error.retry_after_seconds or 0.0),
+        retry_in_seconds=_pause_after_refusal(job, error, unexplained=unexplained),
         new_epoch=True,
-        strike=unexplained,
+        strike="refusal" if unexplained else "none",
     )
+
+
+def _pause_after_refusal(job: JobRecord, error: ProviderError, *, unexplained: bool) -> float:
+    """The provider's own wish, a little spread, where it has one; otherwise by what is to be waited for."""
+    wished = error.retry_after_seconds or 0.0
+    if unexplained:
+        return max(_strike_pause_seconds(job, job.refusals), wished)
+    if error.kind in _ACCOUNT:
+        return max(spread(job, ACCOUNT_RETRY_SECONDS), wished)
+    if error.kind is ErrorKind.THROTTLED:
+        # Our own rate bounds how often all jobs together come back, so each may come back soon.
+        longest = spread(job, SUBMIT_RETRY_FIRST_SECONDS if wished else THROTTLE_RETRY_MAX_SECONDS)
+        return max(min(submit_backoff_seconds(job), longest), wished)
+    return max(submit_backoff_seconds(job), wished)
+
+
+def has_fit_sources(job: JobRecord) -> bool:
+    """Whether the job's sources were looked at and only something else has put it off since.
+
+    URLs expire, so after every thirty such delays they are looked at again.
+    """
+    passed_the_look = job.blocked_by in {SUBMIT_RATE, IN_FLIGHT} or job.blocked_by.startswith("provider_")
+    return passed_the_look and step_number(job.step) % LOOKS_APART_STEPS != 0
+
+
+def holds_permit(job: JobRecord, now: float) -> bool:
+    """Whether the job has waited for a moment that was reserved for it, and that is now."""
+    if job.blocked_by != SUBMIT_RATE or job.blocked_until is None:
+        return False
+    return job.blocked_until <= now + PERMIT_EARLY_SECONDS and now <= job.blocked_until + PERMIT_SECONDS
+
+
+def without_permit(job: JobRecord, moment: float | None, now: float) -> events.SubmissionDelayed | None:
+    """The wait for the moment that was reserved for a submission, None when that is now; or for a slot, without one."""
+    if moment is None:
+        return slot_delay(job)
+    if moment <= now + PERMIT_EARLY_SECONDS:
+        return None
+    return events.SubmissionDelayed(blocked_by=SUBMIT_RATE, retry_in_seconds=moment - now, new_epoch=False, strike=None)
+
+
+def slot_delay(job: JobRecord) -> events.SubmissionDelayed:
+    """Another look for a slot, later."""
+    pause = min(SLOT_RETRY_MAX_SECONDS, submit_backoff_seconds(job))
+    return events.SubmissionDelayed(blocked_by=IN_FLIGHT, retry_in_seconds=pause, new_epoch=False, strike=None)
 
 
 def after_bad_source(
@@ -165,9 +226,9 @@ def after_bad_source(
     return events.SubmissionDelayed(
         blocked_by=fault.code,
         message=fault.message,
-        retry_in_seconds=max(_strike_pause_seconds(job), asked_for_seconds),
+        retry_in_seconds=max(_strike_pause_seconds(job, job.strikes), asked_for_seconds),
         new_epoch=False,
-        strike=True,
+        strike="source",
     )
 
 
@@ -184,10 +245,11 @@ def _after_success(job: JobRecord, outcome: Succeeded, now: float) -> events.Eve
 def _after_failed_query(job: JobRecord, error: ProviderError, policy: Policy, now: float) -> events.Event:
     """A failed question never fails the job; only a verdict on the job that is repeated does."""
     if error.kind not in _VERDICTS:
-        return _poll_again(job, policy, now, answered=False, at_least_seconds=error.retry_after_seconds or 0.0)
+        blocked_by = _DELAYS.get(error.kind, "provider_configuration")
+        return _poll_again(job, policy, now, blocked_by=blocked_by, at_least_seconds=error.retry_after_seconds or 0.0)
     unknown_key = error.kind is ErrorKind.NO_RECORD
     if unknown_key and now - (job.submitted_at or now) < NO_RECORD_GRACE_SECONDS:
-        return _poll_again(job, policy, now, answered=False)
+        return _poll_again(job, policy, now, blocked_by=VERDICT)
     if job.strikes + 1 >= STRIKES_MAX:
         code = "result_lost" if unknown_key else str(error.kind)
         return events.RenderingFailed(fault=JobFault(code=code, message=error.message, request_id=error.request_id))
@@ -195,16 +257,22 @@ def _after_failed_query(job: JobRecord, error: ProviderError, policy: Policy, no
 
 
 def _struck(job: JobRecord, now: float) -> events.PollScheduled:
-    return events.PollScheduled(poll_in_seconds=_strike_pause_seconds(job), strike=True, overdue=_is_overdue(job, now))
+    return events.PollScheduled(
+        poll_in_seconds=_strike_pause_seconds(job, job.strikes),
+        blocked_by=VERDICT,
+        strike=True,
+        overdue=_is_overdue(job, now),
+    )
 
 
-def _strike_pause_seconds(job: JobRecord) -> float:
-    return spread(job, STRIKE_RETRY_FIRST_SECONDS * STRIKE_RETRY_GROWTH**job.strikes)
+def _strike_pause_seconds(job: JobRecord, strikes: int) -> float:
+    return spread(job, STRIKE_RETRY_FIRST_SECONDS * STRIKE_RETRY_GROWTH**strikes)
 
 
 def _poll_again(
-    job: JobRecord, policy: Policy, now: float, *, answered: bool = True, at_least_seconds: float = 0.0
+    job: JobRecord, policy: Policy, now: float, *, blocked_by: str = "", at_least_seconds: float = 0.0
 ) -> events.Event:
+    """The next question; `blocked_by` says why this one had no proper answer, if it had none."""
     if now - (job.submitted_at or now) > policy.provider_retention_seconds:
         return events.RenderingFailed(
             fault=JobFault(
@@ -213,7 +281,9 @@ def _poll_again(
         )
     overdue = _is_overdue(job, now)
     pause = spread(job, policy.poll_overdue_seconds if overdue else poll_pause_seconds(job.polls + 1, policy))
-    return events.PollScheduled(poll_in_seconds=max(pause, at_least_seconds), overdue=overdue, answered=answered)
+    return events.PollScheduled(
+        poll_in_seconds=max(pause, at_least_seconds), blocked_by=blocked_by, overdue=overdue, answered=not blocked_by
+    )
 
 
 def after_copying(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from sceneshift.jobs.record import JobFault, MissingOutput, OutputImage
 
+SubmissionStrike = Literal["source", "refusal", "none"]
 ResolveAction = Literal["resubmit", "attach", "fail"]
 
 
@@ -32,13 +33,14 @@ class SubmissionDelayed:
     """Nothing was accepted, and the same job may be submitted later.
 
     `new_epoch` is true when the request reached the gateway, which then remembers its nonce. `strike` marks a source
-    that could not be had, or a refusal without a reason; `message` says for the timeline what was in the way.
+    that could not be had, or a refusal without a reason; `none` an answer that was neither; and None says nothing about
+    the provider. `message` says for the timeline what was in the way.
     """
 
     blocked_by: str
     retry_in_seconds: float
     new_epoch: bool
-    strike: bool = False
+    strike: SubmissionStrike | None = "none"
     message: str = ""
 
 
@@ -58,9 +60,13 @@ class JobRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollScheduled:
-    """Not finished: ask again later. `strike` marks an answer that looks like a lost or empty result."""
+    """Not finished: ask again later. `strike` marks an answer that looks like a lost or empty result.
+
+    `blocked_by` is why the question was not answered as it should be; empty when it was.
+    """
 
     poll_in_seconds: float
+    blocked_by: str = ""
     strike: bool = False
     overdue: bool = False
     answered: bool = True

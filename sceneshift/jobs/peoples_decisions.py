@@ -83,6 +83,7 @@ def _resolve_by_resubmitting(job: JobRecord, event: events.Resolved, now: float)
         nonce="",
         result_key="",
         strikes=0,
+        refusals=0,
         error=None,
         blocked_by="",
         **next_step_fields(job, "submit", unused_number(job)),

@@ -108,6 +108,8 @@ class JobRecord:
     strikes: int = 0
     """Bad answers in a row, of a source's server before submission or about the result after it; a good one starts the
     count anew."""
+    refusals: int = 0
+    """Refusals of the provider in a row that did not say why."""
     store_attempts: int = 0
     submitted_at: float | None = None
     rendered_at: float | None = None
@@ -182,6 +184,7 @@ _COUNTERS = frozenset(
         "submits",
         "polls",
         "strikes",
+        "refusals",
         "store_attempts",
         "sequence",
     }
@@ -189,6 +192,7 @@ _COUNTERS = frozenset(
 _HASH_FIELDS = (
     "version", "state", "step", "created_at", "revision", "fence", "begun", "starts", "parent_step", "epoch",
     "earlier_charge", "nonce", "request_hash", "result_key", "request_id", "charge", "submits", "polls", "strikes",
+    "refusals",
     "store_attempts", "submitted_at", "rendered_at", "finished_at", "deadline_at", "overdue", "cancel", "blocked_by",
     "blocked_until", "sequence",
 )  # fmt: skip

@@ -86,8 +86,7 @@ def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Ch
         nonce=event.nonce,
         request_hash=event.request_hash[:16],
         submits=job.submits + 1,
-        # Only the provider's refusals in a row are still to be counted now; the sources were had.
-        strikes=job.strikes if job.blocked_by == "provider_throttled" else 0,
+        strikes=0,
         charge=job.earlier_charge.or_more(Charge.UNKNOWN),
         blocked_by="",
         blocked_until=None,
@@ -106,7 +105,7 @@ def _accepted(job: JobRecord, event: events.SubmissionAccepted, now: float) -> C
         request_id=event.request_id or "",
         charge=Charge.CHARGED,
         submitted_at=now,
-        strikes=0,
+        refusals=0,
         error=None,
         blocked_by="",
         blocked_until=None,
@@ -128,7 +127,7 @@ def _submission_delayed(job: JobRecord, event: events.SubmissionDelayed, now: fl
     after = job.evolve(
         state=JobState.QUEUED,
         epoch=job.epoch + 1 if event.new_epoch else job.epoch,
-        strikes=job.strikes + 1 if event.strike else 0,
+        **_counts_after_delay(job, event),
         charge=job.earlier_charge,
         error=None,
         blocked_by=event.blocked_by,
@@ -145,6 +144,18 @@ def _submission_delayed(job: JobRecord, event: events.SubmissionDelayed, now: fl
     )
 
 
+def _counts_after_delay(job: JobRecord, event: events.SubmissionDelayed) -> dict[str, int]:
+    """Each count goes on in a row of its own: a source that is away says nothing about refusals, nor the reverse."""
+    match event.strike:
+        case "source":
+            return {"strikes": job.strikes + 1}
+        case "refusal":
+            return {"strikes": 0, "refusals": job.refusals + 1}
+        case "none":
+            return {"strikes": 0, "refusals": 0}
+    return {"strikes": 0}
+
+
 def _lost(job: JobRecord, event: events.SubmissionLost, now: float) -> Change:
     require(job, JobState.SUBMITTING)
     return hold(job, event.fault, now)
@@ -156,6 +167,8 @@ def _poll_scheduled(job: JobRecord, event: events.PollScheduled, now: float) -> 
     after = job.evolve(
         polls=job.polls + 1,
         strikes=job.strikes + 1 if event.strike else (0 if event.answered else job.strikes),
+        blocked_by=event.blocked_by,
+        blocked_until=now + event.poll_in_seconds if event.blocked_by else None,
         **next_step_fields(job, "poll", identifiers.step_number(job.step) + 1),
     )
     newly_overdue = event.overdue and not job.overdue
@@ -172,6 +185,8 @@ def _results_ready(job: JobRecord, event: events.ResultsReady, now: float) -> Ch
         state=JobState.STORING,
         polls=job.polls + 1,
         strikes=0,
+        blocked_by="",
+        blocked_until=None,
         urls=event.urls,
         rendered_at=now,
         **next_step_fields(job, "finalize", 1 if job.rendered_at is None else unused_number(job)),

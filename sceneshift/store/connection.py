@@ -56,7 +56,11 @@ def connect(url: str, patience: Patience) -> Redis:
             retry_on_error=[RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError],
         )
     except ValueError as error:
-        raise ConfigurationError(f"SCENESHIFT_REDIS_URL: {without_password(str(error))}") from None
+        # The text of the error may repeat a part of the password.
+        raise ConfigurationError(
+            f"SCENESHIFT_REDIS_URL is not a Redis URL ({type(error).__name__}): use redis://, rediss:// or unix://, "
+            "with percent signs for special characters in a password"
+        ) from None
 
 
 @contextmanager
@@ -72,5 +76,5 @@ def translating(error_type: type[SceneshiftError], remedy: str, *, job_id: str |
 
 
 def without_password(text: str) -> str:
-    """The text, cut short and without the password of a URL in it."""
-    return re.sub(r"//[^/@\s]*@", "//***@", text)[:200]
+    """The text, cut short and without the password of a URL in it, whatever its characters are."""
+    return re.sub(r"//\S*@", "//***@", text)[:200]

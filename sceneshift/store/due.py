@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sceneshift.clock import Clock
 
 STARTS_REMEMBERED_SECONDS = 72 * 3600.0
+POSTPONE_MAX_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueStep:
-    """A claimed step, ready to be published. `waiting` says that an earlier message of it was not taken yet."""
+    """A claimed step, ready to be published.
+
+    `waiting` says that an earlier message of it was not taken yet; `is_new`, that nobody has ever been at the job.
+    """
 
     subject_id: str
     step: str
@@ -40,6 +44,7 @@ class DueStep:
     parent_step: str
     job_id: str
     waiting: bool
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,8 @@ class DueIndex:
         with self._client.pipeline(transaction=False) as pipeline:
             for subject_id in ids:
                 pipeline.hmget(
-                    self._keys.subject(subject_id), ["step", "sku", "parent_step", "job_id", "fence", "begun"]
+                    self._keys.subject(subject_id),
+                    ["step", "sku", "parent_step", "job_id", "fence", "begun", "blocked_by"],
                 )
             rows = pipeline.execute()
         orphans = [subject_id for subject_id, row in zip(ids, rows, strict=True) if row[0] is None]
@@ -116,8 +122,9 @@ class DueIndex:
                 parent_step=parent or "",
                 job_id=job_id or subject_id,
                 waiting=int(fence or 0) > int(begun or 0),
+                is_new=not fence and not blocked_by,
             )
-            for subject_id, (step, sku, parent, job_id, fence, begun) in zip(ids, rows, strict=True)
+            for subject_id, (step, sku, parent, job_id, fence, begun, blocked_by) in zip(ids, rows, strict=True)
             if step is not None
         ]
 
@@ -133,11 +140,15 @@ class DueIndex:
             answers = pipeline.execute()
         return [step for step, answer in zip(steps, answers, strict=True) if answer]
 
-    def postpone(self, steps: Sequence[DueStep], seconds: float) -> None:
-        """These steps are looked at again after this time instead of after a lease, unless they have passed."""
-        until = f"{self._clock.now() + seconds:.3f}"
+    def postpone(self, steps: Sequence[DueStep], seconds: float, *, apart_seconds: float = 0.0) -> None:
+        """These steps are looked at again after this time instead of after a lease, unless they have passed.
+
+        Each of them so much later than the one before it, up to `POSTPONE_MAX_SECONDS`.
+        """
+        now = self._clock.now()
         with self._client.pipeline(transaction=False) as pipeline:
-            for step in steps:
+            for number, step in enumerate(steps):
+                until = f"{now + min(seconds + number * apart_seconds, max(seconds, POSTPONE_MAX_SECONDS)):.3f}"
                 self._postpone(
                     keys=[self._keys.subject(step.subject_id), self._keys.due],
                     args=[step.subject_id, step.step, until],
@@ -157,6 +168,11 @@ class DueIndex:
                 )
             answers = pipeline.execute()
         return [hold for hold, answer in zip(holds, answers, strict=True) if not answer]
+
+    def due_at(self, subject_id: str) -> float | None:
+        """When the job or delivery will be looked at (infinite: by a person); None when never again."""
+        due_at: float | None = self._client.zscore(self._keys.due, subject_id)
+        return due_at
 
     def begun_counts(self) -> dict[str, int]:
         """How many messages of each task were ever begun, for rates."""

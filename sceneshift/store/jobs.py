@@ -42,6 +42,11 @@ class Applied(StrEnum):
     APPLIED = "applied"
     STALE = "stale"
     FORBIDDEN = "forbidden"
+    FULL = "full"
+
+
+class SlotsFullError(Exception):
+    """Raised when an intent cannot be stored because the provider is at as many jobs as it may be."""
 
 
 class JobStore:
@@ -97,11 +102,14 @@ class JobStore:
             fields, order, results = pipeline.execute()
         return JobRecord.from_fields(fields, order, results) if fields and order else None
 
-    def transition(self, job: JobRecord, event: Event) -> Change | None:
+    def transition(self, job: JobRecord, event: Event, *, slots: int | None = None) -> Change | None:
         """What the event makes of the job is stored; returns the change, or None when the event came too late.
 
         When something else marked the job meanwhile, the event is put to the job as it is now. An event of a step that
         has passed is dropped.
+
+        Raises:
+            SlotsFullError: the event is an intent, and already `slots` jobs are at the provider.
         """
         current: JobRecord | None = job
         for _ in range(ATTEMPTS):
@@ -111,15 +119,19 @@ class JobStore:
                 change = advance(current, event, self._clock.now())
             except StaleEventError:
                 return None
-            if self.apply(change) is Applied.APPLIED:
+            applied = self.apply(change, slots=slots)
+            if applied is Applied.APPLIED:
                 return change
+            if applied is Applied.FULL:
+                raise SlotsFullError
             current = self.load(job.id)
         return None
 
-    def apply(self, change: Change) -> Applied:
+    def apply(self, change: Change, *, slots: int | None = None) -> Applied:
         """The change is stored whole, or the job has moved and nothing was."""
         keys, before, after = self._keys, change.before, change.after
         idempotency_key = before.order.idempotency_key
+        slot_limit = {} if slots is None else {"slots": slots}
         answer = self._advance(
             keys=[
                 keys.job(before.id),
@@ -130,9 +142,10 @@ class JobStore:
                 keys.jobs(before.state),
                 keys.jobs(after.state),
                 keys.idempotency(idempotency_key) if idempotency_key else keys.job(before.id),
+                keys.jobs(JobState.RENDERING),
                 *(keys.delivery(draft.id) for draft in change.deliveries),
             ],
-            args=[json.dumps(self._document(change), ensure_ascii=False)],
+            args=[json.dumps({**self._document(change), **slot_limit}, ensure_ascii=False)],
         )
         return Applied(answer)
 

@@ -10,7 +10,8 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:job:ID:results        string   retention, when final  advance          URLs, outputs, losses (JSON)
     PREFIX:job:ID:timeline       list     retention, when final  accept, advance  one JSON line per event
     PREFIX:job:ID:changes        channel  -                      accept, advance  a message per timeline entry
-    PREFIX:job:ID:answer         string   retention              a step           the last answer that nobody could read
+    PREFIX:job:ID:answer         string   retention              keep_answer      a submission's unreadable answer
+    PREFIX:job:ID:answer:query   string   a day                  keep_answer      a query's, its beginning
     PREFIX:idempotency:HASH      string   retention, when final  accept           the job that the key belongs to
     PREFIX:delivery:ID           hash     retention, when ended  advance, settle, one webhook of the outbox
                                                                  begin, hand_out
@@ -18,7 +19,10 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:jobs:STATE            zset     trimmed when expired   accept, advance  job, by when it came into the state
     PREFIX:deliveries:exhausted  zset     trimmed when expired   settle           delivery, by when it was given up
     PREFIX:begun                 hash     none                   begin            messages begun, by task
+    PREFIX:rate:NAME             string   seconds                reserve, take    the time up to which permits are given
+    PREFIX:waiting_for_slot      zset     trimmed                reserve          job, by when its claim to a slot ends
     PREFIX:provider:answers      hash     none                   count_answer     how often each odd answer came (JSON)
+    PREFIX:provider:kept:CALL    zset     as its answers         keep_answer      keys of kept answers, by when
     PREFIX:celery:*              -        -                      Celery           the broker's keys, when it is here too
 """
 
@@ -28,6 +32,7 @@ import hashlib
 from dataclasses import dataclass
 
 from sceneshift.jobs.states import JobState
+from sceneshift.provider.protocol import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,12 @@ class Keys:
     def changes(self, job_id: str) -> str:
         return f"{self.prefix}:job:{job_id}:changes"
 
-    def answer(self, job_id: str) -> str:
-        return f"{self.prefix}:job:{job_id}:answer"
+    def answer(self, job_id: str, endpoint: Endpoint = Endpoint.SUBMIT) -> str:
+        key = f"{self.prefix}:job:{job_id}:answer"
+        return key if endpoint is Endpoint.SUBMIT else f"{key}:{endpoint}"
+
+    def kept_answers(self, endpoint: Endpoint) -> str:
+        return f"{self.prefix}:provider:kept:{endpoint}"
 
     def idempotency(self, key: str) -> str:
         # Hashed, because a caller's text must neither choose a key of ours nor make a long one.
@@ -67,6 +76,13 @@ class Keys:
 
     def jobs(self, state: JobState) -> str:
         return f"{self.prefix}:jobs:{state}"
+
+    @property
+    def waiting_for_slot(self) -> str:
+        return f"{self.prefix}:waiting_for_slot"
+
+    def rate(self, name: str) -> str:
+        return f"{self.prefix}:rate:{name}"
 
     @property
     def due(self) -> str:

@@ -13,6 +13,7 @@ from sceneshift.store.deliveries import DeliveryStore
 from sceneshift.store.due import DueIndex
 from sceneshift.store.jobs import JobStore
 from sceneshift.store.keys import Keys
+from sceneshift.store.permits import Limits, Permits
 from sceneshift.store.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Store:
     deliveries: DeliveryStore
     timeline: Timeline
     answers: AnswerStore
+    permits: Permits
 
 
 def open_job_store(
@@ -52,4 +54,5 @@ def open_job_store(
         deliveries=DeliveryStore(client, keys, clock, retention_seconds=retention),
         timeline=Timeline(client, keys),
         answers=AnswerStore(notes, keys, retention_seconds=retention),
+        permits=Permits(client, keys, clock, Limits.from_settings(settings)),
     )

@@ -109,17 +109,23 @@ def running_deployment(
     *,
     workers: int,
     median_seconds: float = 1.0,
+    limits: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Iterator[Deployment]:
-    """A deployment on free loopback ports, ended with the context. `settings` are variables without their prefix."""
+    """A deployment on free loopback ports, ended with the context.
+
+    `settings` are variables without their prefix; `limits` are those of the simulated provider, which has none else.
+    """
     catalogue = directory / "catalogue"
     catalogue.mkdir()
     draw_product(catalogue)
     with ExitStack() as parts:
         state = parts.enter_context(RedisServer(directory / "state", fsync="always"))
         broker = parts.enter_context(RedisServer(directory / "broker", fsync="always"))
-        config = SimulatorConfig(appcode=APPCODE, median_seconds=median_seconds, catalogue=catalogue, seed=7)
+        config = SimulatorConfig(
+            appcode=APPCODE, median_seconds=median_seconds, catalogue=catalogue, seed=7, **(limits or {})
+        )
         simulator = parts.enter_context(running_simulator(config))
         secret = new_secret()
         received = parts.enter_context(receiving([secret]))
@@ -128,10 +134,13 @@ def running_deployment(
             "BROKER_URL": broker.url,
             "PROVIDER_URL": simulator.url,
             "PROVIDER_APPCODE": APPCODE,
+            "SPOOL_DIRECTORY": str(directory / "spool"),
             "STORAGE_URL": (directory / "results").as_uri(),
             "WEBHOOK_SECRET": secret,
             "WEBHOOK_URL": f"http://127.0.0.1:{received.port}/webhooks",
             "ALLOW_HOSTS": "127.0.0.1",
+            "SUBMIT_RATE": "none",
+            "QUERY_RATE": "none",
             "POLL_FIRST_SECONDS": "0.3",
             "POLL_MAX_SECONDS": "1",
             "LEASE_SECONDS": "4",

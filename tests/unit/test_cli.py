@@ -269,6 +269,25 @@ def test_an_explanation_has_the_timeline(run: Run, jobs: Place) -> None:
     assert table.endswith("2026-11-23 00:00:00  needs_attention  cancel_requested    result=discard\n")
 
 
+@pytest.mark.parametrize(
+    ("situation", "line"),
+    [
+        ("queued", "submit-1, at 2026-11-23 00:{} UTC or later: urgent jobs go first"),
+        ("rendering", "poll-003, at 2026-11-23 00:{} UTC"),
+        ("held, answer lost", None),
+    ],
+)
+def test_an_explanation_says_what_comes_next(
+    run: Run, jobs: Place, store: Store, situation: str, line: str | None
+) -> None:
+    """The next step and its time; a job that waits for a person has none."""
+    job = jobs(SITUATIONS[situation])
+    if line:
+        store.client.zadd(store.keys.due, {job.id: NOW + 90.0})
+    found = [row for row in run("jobs", "explain", job.id)[1].splitlines() if row.startswith("next step")]
+    assert [row.split(maxsplit=2)[2] for row in found] == ([line.format("01:30")] if line else [])
+
+
 def test_an_unreadable_answer_is_shown_whole(run: Run, jobs: Place, store: Store) -> None:
     """Its explanation says in one line that there is one; without one, asking for it is an error of one sentence."""
     job, text = jobs(SITUATIONS["held, answer lost"]), "<html>\n<p>result_key: 6c8d</p>\n</html>"

@@ -51,6 +51,19 @@ def test_a_switch_is_read_from_the_usual_words(text: str, *, value: bool) -> Non
     assert Settings.from_env({"SCENESHIFT_PREFLIGHT": text}).preflight is value
 
 
+@pytest.mark.parametrize("name", ["submit_rate", "query_rate", "max_in_flight"])
+@pytest.mark.parametrize(("text", "value"), [("none", None), ("None", None), ("3", 3)])
+def test_a_limit_is_a_number_or_none(name: str, text: str, value: int | None) -> None:
+    """`none` is how a variable says that there is no limit."""
+    assert getattr(Settings.from_env({f"{PREFIX}{name.upper()}": text}), name) == value
+
+
+@pytest.mark.parametrize("name", ["submit_rate", "query_rate", "max_in_flight"])
+def test_a_limit_of_nothing_is_refused(name: str) -> None:
+    """Zero would stop everything without a word."""
+    assert wrong({f"{PREFIX}{name.upper()}": "0"}).startswith(f"{PREFIX}{name.upper()}: ")
+
+
 @pytest.mark.parametrize(
     ("variable", "nearest"),
     [

@@ -66,8 +66,9 @@ print(json.dumps({
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without its settings, and with these."""
+    """This process's environment without its settings, and with these; nothing is written outside of a test."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SCENESHIFT_")}
+    variables = {"SPOOL_DIRECTORY": "none", **variables}
     return {**kept, "PYTHONPATH": str(ROOT), **{f"SCENESHIFT_{name}": value for name, value in variables.items()}}
 
 
@@ -246,6 +247,7 @@ def test_a_worker_that_could_do_nothing_does_not_start(given: dict[str, str], mi
         ({"WEBHOOK_SECRET": "whsec_too-short"}, "SCENESHIFT_WEBHOOK_SECRET"),
         ({"STORAGE_URL": "ftp://shots"}, "SCENESHIFT_STORAGE_URL"),
         ({"LEASE_SECONDS": "soon"}, "SCENESHIFT_LEASE_SECONDS"),
+        ({"SPOOL_DIRECTORY": "/dev/null/spool"}, "SCENESHIFT_SPOOL_DIRECTORY"),
         ({"SUBMT_RATE": "2"}, "SCENESHIFT_SUBMT_RATE"),
     ],
 )

@@ -23,7 +23,14 @@ from workers.embedded.processes import ROOT, free_port, kill, spawn, stop, wait_
 from workers.embedded.redis_server import RedisServer
 
 CATALOGUE = ROOT / "examples" / "catalogue"
-PACE = {"POLL_FIRST_SECONDS": "1", "POLL_MAX_SECONDS": "3", "LEASE_SECONDS": "6", "LOG_LEVEL": "INFO"}
+PACE = {
+    "SUBMIT_RATE": "none",
+    "QUERY_RATE": "none",
+    "POLL_FIRST_SECONDS": "1",
+    "POLL_MAX_SECONDS": "3",
+    "LEASE_SECONDS": "6",
+    "LOG_LEVEL": "INFO",
+}
 """Faster than in production, because the simulated provider is: nobody wants to watch a demonstration for minutes."""
 
 
@@ -98,6 +105,7 @@ def running_stack(directory: Path, *, workers: int, flower_port: int | None, see
             "KEY_PREFIX": prefix,
             "PROVIDER_URL": provider_url,
             "PROVIDER_APPCODE": appcode,
+            "SPOOL_DIRECTORY": str((directory / "spool").resolve()),
             "STORAGE_URL": (directory / "store").resolve().as_uri(),
             "WEBHOOK_SECRET": secret,
             "ALLOW_HOSTS": "127.0.0.1",

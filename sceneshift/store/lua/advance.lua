@@ -2,14 +2,16 @@
 -- index, the outbox and the timeline together, or does nothing.
 --
 -- KEYS 1 job (hash)   2 order (string)   3 results (string)   4 timeline (list)   5 due (zset)
---      6 jobs:FROM (zset)   7 jobs:TO (zset)   8 idempotency key, or the job's own key   9… delivery keys (hash)
+--      6 jobs:FROM (zset)   7 jobs:TO (zset)   8 idempotency key, or the job's own key   9 jobs:rendering (zset)
+--      10… delivery keys (hash)
 -- ARGV 1 change (JSON):
 --        id, token, from {state, step, revision}, to, now,
 --        set {field: text}, unset [field], results (text, '' deletes, absent leaves),
 --        due (text, '' removes, absent leaves), timeline [text], channel,
---        deliveries [[field, text, …]] in the order of KEYS 9…,
+--        deliveries [[field, text, …]] in the order of KEYS 10…,
+--        slots (present for an intent: so many jobs may be at the provider),
 --        ttl_milliseconds (present when final), release_key (boolean)
--- Returns 'applied', 'stale' or 'forbidden'. The same change (token) again is 'applied' again and changes nothing.
+-- Returns 'applied', 'stale', 'forbidden' or 'full' (no slot). The same change (token) again is 'applied' again and changes nothing.
 
 local ALLOWED = {
   queued = { queued = 1, submitting = 1, needs_attention = 1, failed = 1, cancelled = 1 },
@@ -34,6 +36,10 @@ if stored[1] ~= from.state or stored[2] ~= from.step or (stored[3] or '0') ~= fr
 end
 if not ALLOWED[from.state][change.to] then
   return 'forbidden'
+end
+
+if change.slots and redis.call('ZCARD', KEYS[7]) + redis.call('ZCARD', KEYS[9]) >= change.slots then
+  return 'full'
 end
 
 local fields = { 'token', change.token }
@@ -61,7 +67,7 @@ if change.to ~= from.state then
 end
 
 for i, delivery in ipairs(change.deliveries) do
-  redis.call('HSET', KEYS[8 + i], unpack(delivery))
+  redis.call('HSET', KEYS[9 + i], unpack(delivery))
   redis.call('ZADD', KEYS[5], change.delivery_due, delivery[2])
 end
 for _, entry in ipairs(change.timeline) do

@@ -141,24 +141,53 @@ def test_an_unknown_outcome_is_never_sent_again(error: ProviderError | None, req
 BUSY = JobFault(code="source_server_error", message="image: shop.example answered with status 503")
 
 
-@pytest.mark.parametrize(("strikes", "ends"), [(0, False), (4, False), (5, True)])
-def test_refusal_without_a_reason_is_not_waited_for_for_ever(strikes: int, ends: bool) -> None:
-    """A 403 that may be throttling or may mean this picture counts as a strike; the sixth in a row ends the job."""
+@pytest.mark.parametrize(("refusals", "ends"), [(0, False), (4, False), (5, True)])
+def test_refusal_without_a_reason_is_not_waited_for_for_ever(refusals: int, ends: bool) -> None:
+    """A 403 that may be throttling or may mean this picture is counted; the sixth in a row ends the job."""
     error = an_error(ErrorKind.THROTTLED, is_guess=True)
-    event = next_step(a_job(strikes=strikes), Refused(error=error), POLICY, NOW)
+    event = next_step(a_job(refusals=refusals, strikes=5), Refused(error=error), POLICY, NOW)
     if ends:
         assert isinstance(event, events.JobRefused)
         assert event.fault.code == "refused_unexplained"
     else:
         assert isinstance(event, events.SubmissionDelayed)
-        assert (event.blocked_by, event.strike, event.new_epoch) == ("provider_throttled", True, True)
+        assert (event.blocked_by, event.strike, event.new_epoch) == ("provider_throttled", "refusal", True)
+
+
+def test_a_throttled_job_comes_back_when_the_provider_wishes() -> None:
+    """With a `Retry-After` it is soon after that, however often it was throttled; without one, within 40 seconds."""
+    late = a_job(step="submit-9")
+    wished = next_step(late, Refused(error=an_error(ErrorKind.THROTTLED, retry_after_seconds=3.0)), POLICY, NOW)
+    silent = next_step(late, Refused(error=an_error(ErrorKind.THROTTLED)), POLICY, NOW)
+    assert isinstance(wished, events.SubmissionDelayed)
+    assert isinstance(silent, events.SubmissionDelayed)
+    assert 3.0 <= wished.retry_in_seconds <= 4.0
+    assert 20.0 <= silent.retry_in_seconds <= 40.0
 
 
 def test_throttling_that_says_so_is_waited_for_without_end() -> None:
     """Plain throttling never strikes."""
-    event = next_step(a_job(strikes=5), Refused(error=an_error(ErrorKind.THROTTLED)), POLICY, NOW)
+    event = next_step(a_job(refusals=5), Refused(error=an_error(ErrorKind.THROTTLED)), POLICY, NOW)
     assert isinstance(event, events.SubmissionDelayed)
-    assert not event.strike
+    assert event.strike == "none"
+
+
+@pytest.mark.parametrize(
+    ("blocked_by", "step", "fit"),
+    [
+        ("", "submit-1", False),
+        ("provider_credits", "submit-2", True),
+        ("provider_throttled", "submit-29", True),
+        ("provider_throttled", "submit-30", False),
+        ("submit_rate", "submit-2", True),
+        ("in_flight", "submit-2", True),
+        ("source_timeout", "submit-2", False),
+        ("storage_unavailable", "submit-2", False),
+    ],
+)
+def test_sources_are_looked_at_once_and_not_at_every_delay(blocked_by: str, step: str, *, fit: bool) -> None:
+    """A parked job leaves the shop's servers alone, but for another look after thirty delays: URLs expire."""
+    assert decisions.has_fit_sources(a_job(blocked_by=blocked_by, step=step)) is fit
 
 
 def looked_at(strikes: int = 0, **about: Any) -> events.SubmissionDelayed:
@@ -181,7 +210,7 @@ def test_a_source_that_may_come_back_is_looked_at_again_over_forty_minutes() -> 
         about(seconds) for seconds in (20.0, 60.0, 180.0, 540.0, 1620.0)
     ]
     assert {(event.blocked_by, event.message, event.new_epoch, event.strike) for event in looks} == {
-        (BUSY.code, BUSY.message, False, True)
+        (BUSY.code, BUSY.message, False, "source")
     }
     assert decisions.after_bad_source(a_job(strikes=5), BUSY, may_pass=True) == events.JobRefused(fault=BUSY)
 

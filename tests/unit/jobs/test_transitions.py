@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
@@ -224,39 +223,64 @@ def test_a_held_job_says_why_and_that_it_waits_for_a_person() -> None:
 
 def test_polls_are_counted_and_strikes_are_forgiven_by_an_answer() -> None:
     """A strike counts up, an ordinary answer starts anew, and a question without an answer leaves the count."""
-    job = SITUATIONS["rendering"].evolve(strikes=1)
-    after = {
-        name: advance(job, events.PollScheduled(poll_in_seconds=1.0, **about), NOW).after
-        for name, about in {
-            "strike": {"strike": True},
-            "answer": {},
-            "silence": {"answered": False},
-        }.items()
+    job = SITUATIONS["rendering"].evolve(strikes=1, blocked_by="provider_unavailable", blocked_until=NOW)
+    scheduled = {
+        "strike": events.PollScheduled(poll_in_seconds=1.0, blocked_by="provider_verdict", strike=True),
+        "answer": events.PollScheduled(poll_in_seconds=1.0),
+        "silence": events.PollScheduled(poll_in_seconds=1.0, blocked_by="provider_throttled", answered=False),
+    }
+    after = {name: advance(job, event, NOW).after for name, event in scheduled.items()}
+    assert {name: (job.blocked_by, job.blocked_until) for name, job in after.items()} == {
+        "strike": ("provider_verdict", NOW + 1.0),
+        "answer": ("", None),
+        "silence": ("provider_throttled", NOW + 1.0),
     }
     assert {name: job.strikes for name, job in after.items()} == {"strike": 2, "answer": 0, "silence": 1}
     assert {job.polls for job in after.values()} == {3}
 
 
-def test_refusals_without_a_reason_are_counted_through_the_intents_between_them() -> None:
-    """The next attempt keeps the count of the refusals before it, and only of those."""
-    refused = SITUATIONS["queued"].evolve(strikes=2, blocked_by="provider_throttled")
-    assert advance(refused, EVENTS["intent"], NOW).after.strikes == 2
-    assert advance(refused.evolve(blocked_by="source_timeout"), EVENTS["intent"], NOW).after.strikes == 0
+STRIKES: dict[str, events.SubmissionStrike | None] = {
+    "source": "source", "refusal": "refusal", "explained": "none", "silence": None,
+}  # fmt: skip
+DELAYS: dict[str, events.Event] = {
+    name: events.SubmissionDelayed(blocked_by="word", retry_in_seconds=20.0, new_epoch=False, strike=strike)
+    for name, strike in STRIKES.items()
+}
 
 
-def test_bad_looks_at_a_source_are_counted_until_something_else_happens() -> None:
-    """Each in a row is a strike; another delay, an intent or an acceptance starts the count anew."""
-    job = SITUATIONS["queued"].evolve(strikes=2)
-    delay: dict[str, Any] = {"blocked_by": "source_timeout", "retry_in_seconds": 20.0, "new_epoch": False}
-    look = events.SubmissionDelayed(**delay, strike=True, message="image: shop.example: reading took too long")
-    after = {
-        "look": advance(job, look, NOW),
-        "delay": advance(job, events.SubmissionDelayed(**delay), NOW),
-        "intent": advance(job, EVENTS["intent"], NOW),
-        "accepted": advance(SITUATIONS["submitting"].evolve(strikes=2), EVENTS["accepted"], NOW),
-    }
-    strikes = {name: change.after.strikes for name, change in after.items()}
-    assert strikes == {"look": 3, "delay": 0, "intent": 0, "accepted": 0}
+@pytest.mark.parametrize(
+    ("event", "strikes", "refusals"),
+    [
+        ("source", 3, 4),
+        ("refusal", 0, 5),
+        ("explained", 0, 0),
+        ("silence", 0, 4),
+        ("intent", 0, 4),
+    ],
+)
+def test_bad_sources_and_unexplained_refusals_are_counted_apart(event: str, strikes: int, refusals: int) -> None:
+    """Each count goes on in a row of its own: neither makes the other reach its end, nor starts it anew."""
+    job = SITUATIONS["queued"].evolve(strikes=2, refusals=4)
+    after = advance(job, {**DELAYS, **EVENTS}[event], NOW).after
+    assert (after.strikes, after.refusals) == (strikes, refusals)
+
+
+def test_an_acceptance_forgives_refusals() -> None:
+    """What was accepted in the end starts anew, if it is ever submitted again."""
+    job = SITUATIONS["submitting"].evolve(refusals=4)
+    assert advance(job, EVENTS["accepted"], NOW).after.refusals == 0
+
+
+def test_a_bad_look_at_a_source_is_told() -> None:
+    """The timeline has the source's fault in words."""
+    look = events.SubmissionDelayed(
+        blocked_by="source_timeout",
+        retry_in_seconds=20.0,
+        new_epoch=False,
+        strike="source",
+        message="image: shop.example: reading took too long",
+    )
+    after = {"look": advance(SITUATIONS["queued"], look, NOW)}
     assert after["look"].timeline == (
         (
             "submission_delayed",

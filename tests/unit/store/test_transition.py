@@ -152,7 +152,8 @@ def test_a_job_that_keeps_moving_is_not_chased_for_ever(store: Store, monkeypatc
     job = place(store, SITUATIONS["rendering"])
     tries = []
 
-    def stale(change: Change) -> Applied:
+    def stale(change: Change, *, slots: int | None) -> Applied:
+        assert slots is None
         tries.append(change)
         return Applied.STALE
 

@@ -20,7 +20,8 @@ from sceneshift.provider.protocol import Pending, QueryOutcome, Succeeded
 from sceneshift.settings import Settings
 from sceneshift.store.connection import TIMEKEEPER, connect
 from sceneshift.store.opening import open_job_store
-from tasks.services import provide_services
+from tasks.replay import replay
+from tasks.services import Services, provide_services
 from tests.unit.tasks.lifespan import KilledError, Lifespan, mortal
 from tests.unit.tasks.ports import result_urls
 from tests.unit.tasks.workshop import Workshop
@@ -72,6 +73,14 @@ class Chain:
         """A worker process takes messages and looks after what is due, until nothing is left to do or it is killed."""
         services = mortal(self.work.services, life)
         provide_services(services)
+        try:
+            replay(services)
+            self._look_after(services)
+        finally:
+            # The operating system lets go of a dead process's files.
+            services.spool.close()
+
+    def _look_after(self, services: Services) -> None:
         timekeeper = Timekeeper(
             store=services.store,
             publisher=services.publisher,
@@ -117,7 +126,10 @@ class Chain:
 
 
 class Town:
-    """Makes chains, each on an empty job store with fresh ports."""
+    """Makes chains, each on an empty job store with fresh ports.
+
+    With limits, another job has reserved the moment before: each chain begins with a wait for its own.
+    """
 
     def __init__(self, server: RedisServer, settings: Settings, path: Path) -> None:
         self.client = connect(server.url, TIMEKEEPER)
@@ -128,5 +140,6 @@ class Town:
         self.client.flushdb()
         clock = ManualClock()
         store = open_job_store(self._settings, patience=TIMEKEEPER, client=self.client, clock=clock)
+        store.permits.reserve_submission("job_before")
         work = Workshop(store, self._settings, clock)
         return Chain(work, broker or Broker(), self._path / "heartbeat", returns=returns)

@@ -12,18 +12,22 @@ from sceneshift.provider.protocol import Provider
 from sceneshift.store.deliveries import DeliveryStore
 from sceneshift.store.due import DueIndex
 from sceneshift.store.jobs import JobStore
+from sceneshift.store.permits import Permits
 from storage.objects import ObjectStore
 from tasks.holds import Holds
 from tasks.services import Services
+from tasks.spool import Spool
 
 EFFECTS: dict[str, tuple[str, ...]] = {
     "jobs": ("load", "transition"),
     "due": ("begin", "claim", "hand_out", "postpone"),
     "deliveries": ("settle",),
+    "permits": ("reserve_submission", "room_for_bulk", "take_queries"),
     "provider": ("submit", "query"),
     "objects": ("put", "get", "head", "list", "delete"),
     "web": ("peek", "download", "post"),
     "publisher": ("publish",),
+    "spool": ("keep", "settle"),
 }
 """The methods of each port that reach another process."""
 
@@ -81,10 +85,12 @@ def mortal(services: Services, life: Lifespan) -> Services:
             jobs=cast("JobStore", _Mortal("jobs", store.jobs, life)),
             due=cast("DueIndex", _Mortal("due", store.due, life)),
             deliveries=cast("DeliveryStore", _Mortal("deliveries", store.deliveries, life)),
+            permits=cast("Permits", _Mortal("permits", store.permits, life)),
         ),
         provider=cast("Provider", _Mortal("provider", services.provider, life)),
         objects=cast("ObjectStore", _Mortal("objects", services.objects, life)),
         fetcher=cast("GuardedClient", _Mortal("web", services.fetcher, life)),
         publisher=cast("Publisher", _Mortal("publisher", services.publisher, life)),
         holds=Holds(),
+        spool=cast("Spool", _Mortal("spool", Spool(services.settings.spool_path), life)),
     )

@@ -27,13 +27,18 @@ from workers.embedded.redis_server import RedisServer
 PAIRS = 60
 
 
-@pytest.fixture
+@pytest.fixture(params=["unlimited", "limited"])
 def town(
-    redis_server: RedisServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    redis_server: RedisServer,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Town]:
-    """Chains on the real server, one after the other."""
+    """Chains on the real server, one after the other, without our own limits and with all of them."""
     monkeypatch.setattr("tasks.services._services", None)
-    town = Town(redis_server, settings, tmp_path)
+    limits = {"submit_rate": 1.0, "query_rate": 5.0, "max_in_flight": 1} if request.param == "limited" else {}
+    town = Town(redis_server, settings.model_copy(update=limits), tmp_path)
     yield town
     town.client.close()
 
@@ -99,6 +104,8 @@ def test_a_kill_at_any_effect_costs_time_and_nothing_else(town: Town, *, after: 
     """The job succeeds; only where its answer may be lost, it is held: from the intent until the answer is stored."""
     effects = undisturbed(town)
     sent = effects.index("provider.submit") + 1
+    # Once the key is on disk, only time is lost.
+    assert effects[sent] == "spool.keep"
     unknowable = {sent - 1, sent} if after else {sent, sent + 1}
     for number in range(1, len(effects) + 1):
         life = Lifespan(dies_at=number, after=after)
@@ -116,6 +123,7 @@ def test_every_effect_is_among_those_that_are_killed(town: Town) -> None:
     assert {name for name in effects if not name.startswith("objects.")} >= {
         "due.begin", "due.claim", "due.hand_out", "jobs.load", "jobs.transition", "provider.submit", "provider.query",
         "web.peek", "web.download", "web.post", "deliveries.settle", "publisher.publish",
+        "permits.reserve_submission", "permits.take_queries",
     }  # fmt: skip
     assert effects.count("provider.query") == 2
     assert {"objects.list", "objects.put", "objects.head"} <= set(effects)

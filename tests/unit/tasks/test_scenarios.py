@@ -163,6 +163,8 @@ def test_bad_answers_to_a_question_never_cost_a_paid_result(
                 break
             assert job.state is JobState.RENDERING
             assert job.polls == asked
+            assert job.blocked_by.startswith("provider_")
+            assert job.blocked_until == pytest.approx(shop.work.clock.now() + shop.work.due_in(job.id), abs=0.01)
             if "retry-after" in scenario.name:
                 assert shop.work.due_in(job.id) >= 30.0
             assert shop.work.clock.now() > before

@@ -19,6 +19,7 @@ from tasks.holds import Holds
 from tasks.notify import notify
 from tasks.poll import poll
 from tasks.services import Services, provide_services
+from tasks.spool import Spool
 from tasks.steps import Report
 from tasks.submit import submit
 from tests.factories import a_job, an_order
@@ -53,6 +54,7 @@ class Workshop:
             fetcher=cast("GuardedClient", self.web),
             publisher=self.publisher,
             holds=self.holds,
+            spool=Spool(settings.spool_path),
         )
         provide_services(self.services)
 

@@ -36,6 +36,7 @@ def worker(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.Monkey
         "PROVIDER_URL": f"http://127.0.0.1:{free_port()}/api",
         "PROVIDER_APPCODE": "test-appcode",
         "STORAGE_URL": (tmp_path / "store").as_uri(),
+        "SPOOL_DIRECTORY": str(tmp_path / "spool"),
         "POLL_BATCH_MAX": "40",
     }
     for name, value in variables.items():

@@ -1,0 +1,50 @@
+"""Hands spooled keys on to the job store: those of dead processes, and those that an outage has kept here."""
+
+from __future__ import annotations
+
+import logging
+
+from redis.exceptions import RedisError
+
+from sceneshift.errors import StoreUnavailableError
+from sceneshift.jobs.events import SubmissionAccepted
+from tasks.services import Services
+from tasks.spool import SpooledKey
+from tasks.steps import conclude
+
+log = logging.getLogger(__name__)
+
+
+def replay(services: Services) -> int:
+    """Every spooled key is with its job, as far as the job store could be told; returns how many were handed on."""
+    handed_on = 0
+    try:
+        for key in services.spool.deferred():
+            _hand_on(services, key)
+            services.spool.settle(key)
+            handed_on += 1
+        for inheritance in services.spool.inheritances():
+            for key in inheritance.read():
+                _hand_on(services, key)
+                handed_on += 1
+            inheritance.remove()
+    except (RedisError, StoreUnavailableError) as error:
+        log.warning("spool.store_away", extra={"error": type(error).__name__})
+    return handed_on
+
+
+def _hand_on(services: Services, key: SpooledKey) -> None:
+    job = services.store.jobs.load(key.job_id)
+    about = {"job_id": key.job_id, "result_key": key.result_key}
+    if job is None or job.nonce != key.nonce:
+        # Paid for, and its job is gone or went on with another submission: nobody else knows of it.
+        log.error("submission.unclaimed", extra={**about, "step": job.step if job else None})
+        return
+    if job.result_key == key.result_key:
+        return
+    log.warning("spool.handed_on", extra={**about, "state": str(job.state)})
+    conclude(
+        services,
+        job,
+        SubmissionAccepted(result_key=key.result_key, request_id=key.request_id, first_poll_in_seconds=0.0),
+    )
