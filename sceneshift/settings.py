@@ -235,7 +235,9 @@ def _read_variable(variable: str, raw: str) -> tuple[str, str]:
         try:
             return field, Path(raw).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{variable}: the file {raw!r} cannot be read ({type(error).__name__})") from None
+            # Somebody may have put the secret itself here: only what looks like a path is repeated.
+            named = repr(raw) if raw.startswith(("/", "./", "../")) else "that it names"
+            raise ConfigurationError(f"{variable}: the file {named} cannot be read ({type(error).__name__})") from None
     known = [PREFIX + field.upper() for field in Settings.model_fields]
     nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.0)[0]
     raise ConfigurationError(f"{variable} is not a setting; the nearest is {nearest} (docs/reference/settings.md)")

@@ -106,6 +106,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     assert str(path) in text
 
 
+def test_a_secret_in_the_place_of_its_file_is_not_repeated() -> None:
+    """The value itself was given where a path belongs: the text names the variable alone."""
+    text = wrong({"SCENESHIFT_PROVIDER_APPCODE_FILE": SECRET})
+    assert "SCENESHIFT_PROVIDER_APPCODE_FILE" in text
+    assert SECRET not in text
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
