@@ -9,6 +9,7 @@ Each process has a file of its own, which it holds locked as long as it lives: a
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -31,13 +32,13 @@ _FILE_MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpooledKey:
-    """The provider has accepted this submission of this job; `at` is when, in unix seconds."""
+    """The provider has accepted this submission of this job, which was sent at `sent_at` (unix seconds)."""
 
     job_id: str
     nonce: str
     result_key: str
     request_id: str | None
-    at: float
+    sent_at: float
 
 
 class Spool:
@@ -75,7 +76,7 @@ class Spool:
             try:
                 if self._file is None or self._file.size_bytes > _FILE_MAX_BYTES:
                     self._roll(self._directory)
-                elif self._file is not None:
+                else:
                     self._file.append([key])
             except OSError:
                 log.exception("spool.not_written", extra={"job_id": key.job_id, "result_key": key.result_key})
@@ -160,7 +161,11 @@ class _OwnFile:
 
     def append(self, keys: Iterable[SpooledKey]) -> None:
         lines = b"".join(json.dumps(asdict(key), separators=(",", ":")).encode() + b"\n" for key in keys)
-        self.size_bytes += os.write(self._descriptor, lines)
+        self.size_bytes += len(lines)
+        if os.write(self._descriptor, lines) != len(lines):
+            # The next line would be glued to half of this one: another file will be begun instead.
+            self.size_bytes += _FILE_MAX_BYTES
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(self._descriptor)
 
     def empty(self) -> None:

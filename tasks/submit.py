@@ -89,21 +89,26 @@ def _submit_once(services: Services, job: JobRecord, body: bytes) -> Report:
     outcome = services.provider.submit(body, nonce=nonce)
     event = next_step(submitting, outcome, services.policy, now)
     if isinstance(outcome, Accepted):
-        report = _conclude_accepted(services, submitting, outcome, event)
+        report = _conclude_accepted(services, submitting, outcome, event, sent_at=now)
     else:
         report = conclude(services, submitting, event)
     note_answer(services, submitting, outcome)
     return report
 
 
-def _conclude_accepted(services: Services, job: JobRecord, outcome: Accepted, event: Event) -> Report:
-    """The key is on disk first, for it is paid: a kill or an outage of the job store does not lose it."""
+def _conclude_accepted(
+    services: Services, job: JobRecord, outcome: Accepted, event: Event, *, sent_at: float
+) -> Report:
+    """The key is on disk first, for it is paid: a kill or an outage of the job store does not lose it.
+
+    Not even the clock is asked before, for that may be the job store's.
+    """
     key = SpooledKey(
         job_id=job.id,
         nonce=job.nonce,
         result_key=outcome.result_key,
         request_id=outcome.request_id,
-        at=services.store.clock.now(),
+        sent_at=sent_at,
     )
     services.spool.keep(key)
     log.info("submission.accepted", extra={"job_id": job.id, "result_key": outcome.result_key})

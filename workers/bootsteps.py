@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class TimekeeperStep(bootsteps.StartStopStep):
-    """Gives the tasks their services, and runs a timekeeper until the worker is told to stop."""
+    """Gives the tasks their services, and runs what works beside them: timekeeper, leases and spool.
+
+    The leases are kept for as long as the process lives, the others until the worker is told to stop.
+    """
 
     requires = ("celery.worker.components:Pool",)
 

@@ -93,10 +93,16 @@ class Draft:
 
 
 def next_step_fields(job: JobRecord, kind: str, number: int) -> dict[str, Any]:
+    """The fields of a record whose next step is this one, after the one that it is at."""
     return {"step": identifiers.step_name(kind, number), "parent_step": job.step}
 
 
 def require(job: JobRecord, *states: JobState) -> None:
+    """The job is in one of these states.
+
+    Raises:
+        StaleEventError: it is not.
+    """
     if job.state not in states:
         raise StaleEventError(f"{job.id} is {job.state} at {job.step}")
 
@@ -107,6 +113,7 @@ def unused_number(job: JobRecord) -> int:
 
 
 def hold(job: JobRecord, fault: JobFault, now: float) -> Change:
+    """The job waits for a person, and its owner is told."""
     draft = Draft(job, now)
     after = job.evolve(
         state=JobState.NEEDS_ATTENTION,
@@ -139,6 +146,7 @@ def finish(
     charge: Charge | None = None,
     error: JobFault | None = None,
 ) -> Change:
+    """The job, or the `record` that it has become, ends in this state, and its owner is told."""
     draft = Draft(job, now)
     base = record or job
     after = base.evolve(

@@ -21,6 +21,11 @@ from sceneshift.jobs.states import Charge, JobState
 
 
 def cancel(job: JobRecord, event: events.CancelRequested, now: float) -> Change:
+    """The job ends, or is marked for the step that must see to something first.
+
+    Raises:
+        StaleEventError: it has ended, or is marked already.
+    """
     if job.state.is_final or job.cancel:
         raise StaleEventError(f"{job.id} is {job.state}, cancel={job.cancel or 'no'}")
     if job.state is JobState.QUEUED:
@@ -45,6 +50,11 @@ def _has_nothing_to_wait_for(job: JobRecord, event: events.CancelRequested) -> b
 
 
 def resolve(job: JobRecord, event: events.Resolved, now: float) -> Change:
+    """What a person decided about a held job.
+
+    Raises:
+        StaleEventError: it is not held, or there is no result key to attach.
+    """
     require(job, JobState.NEEDS_ATTENTION)
     resolutions: dict[str, Callable[[], Change]] = {
         "fail": lambda: finish(job, JobState.CANCELLED if job.cancel else JobState.FAILED, now, error=job.error),

@@ -61,10 +61,10 @@ class _NoWire:
     """A server that gives no hand on its connections: enough for whole answers."""
 
     async def pause(self, _seconds: float, _receive: Receive) -> bool:
-        raise NotImplementedError(_NEEDS_WIRE)
+        raise RuntimeError(_NEEDS_WIRE)
 
     async def abort(self, _receive: Receive) -> None:
-        raise NotImplementedError(_NEEDS_WIRE)
+        raise RuntimeError(_NEEDS_WIRE)
 
 
 _NEEDS_WIRE: Final = "this scenario needs the simulator's own server or transport"

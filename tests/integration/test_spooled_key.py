@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import httpx
@@ -23,7 +24,7 @@ import os, signal, sys
 from pathlib import Path
 from tasks.spool import Spool, SpooledKey
 directory, job_id, nonce, key = sys.argv[1:]
-Spool(Path(directory)).keep(SpooledKey(job_id=job_id, nonce=nonce, result_key=key, request_id=None, at=0.0))
+Spool(Path(directory)).keep(SpooledKey(job_id=job_id, nonce=nonce, result_key=key, request_id=None, sent_at=0.0))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -37,20 +38,8 @@ def test_a_job_that_was_held_goes_on_by_itself(tmp_path: Path) -> None:
         queued = client.load(job.id)
         intent = store.jobs.transition(queued, IntentStored(nonce=nonce, request_hash="0" * 64))
         assert intent is not None
-        order = queued.order
-        body = submit_body(
-            RenderItem(
-                image=order.image,
-                mask=order.mask,
-                positive_prompt=order.positive_prompt,
-                negative_prompt=order.negative_prompt,
-                guidance_scale=order.guidance_scale,
-                strength=order.strength,
-                steps=order.steps,
-                num_output=order.num_output,
-                seed=order.seed,
-            )
-        )
+        ordered = {field.name: getattr(queued.order, field.name) for field in fields(RenderItem)}
+        body = submit_body(RenderItem(**ordered))
         simulator = deployment.simulator
         headers = {
             "Authorization": f"APPCODE {simulator.appcode}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -197,4 +196,4 @@ def test_limits_are_those_of_the_settings(settings: Settings) -> None:
     """What the settings say is what holds."""
     given = settings.model_copy(update={"submit_rate": 3.0, "query_rate": 7.0, "max_in_flight": 11})
     assert Limits.from_settings(given) == Limits(submit_rate=3.0, query_rate=7.0, max_in_flight=11)
-    assert replace(Limits.from_settings(settings)) == Limits()
+    assert Limits.from_settings(settings) == Limits()

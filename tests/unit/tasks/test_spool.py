@@ -32,7 +32,7 @@ def a_key(number: int = 0) -> SpooledKey:
         nonce=f"nonce-{number}",
         result_key=f"key-{number}",
         request_id="REQ-1",
-        at=1_800_000_000.0,
+        sent_at=1_800_000_000.0,
     )
 
 
@@ -151,7 +151,7 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 from tasks.spool import Spool, SpooledKey
-Spool(Path(sys.argv[1])).keep(SpooledKey(job_id="job_X", nonce="n", result_key="k", request_id=None, at=1.0))
+Spool(Path(sys.argv[1])).keep(SpooledKey(job_id="job_X", nonce="n", result_key="k", request_id=None, sent_at=1.0))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -223,6 +223,37 @@ def test_an_outage_after_the_answer_loses_nothing(work: Workshop, monkeypatch: p
     assert replay(work.services) == 1
     assert (work.job(job.id).state, work.job(job.id).result_key) == (JobState.RENDERING, RESULT_KEY)
     assert (work.services.spool.deferred(), len(work.provider.submissions)) == ([], 1)
+
+
+def test_not_even_the_clock_is_asked_before_the_key_is_on_disk(work: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is the job store's: when both are away as the answer comes, the key is kept nevertheless."""
+    job, real = work.accept(), work.clock.now
+
+    def away_after_the_answer() -> float:
+        if work.provider.submissions:
+            raise RedisConnectionError("away")
+        return real()
+
+    with monkeypatch.context() as outage:
+        outage.setattr(work.clock, "now", away_after_the_answer)
+        with pytest.raises(RedisConnectionError):
+            work.wake(job.id)
+    assert replay(work.services) == 1
+    assert work.job(job.id).result_key == RESULT_KEY
+
+
+def test_a_disk_that_takes_half_a_line_spoils_no_other(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a short write another file is begun, with all that is still needed."""
+    spool.keep(a_key(1))
+    real = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, lines: real(descriptor, lines[:20]))
+        spool.keep(a_key(2))
+    spool.keep(a_key(3))
+    spool.close()
+    assert left_in(tmp_path) == [a_key(1), a_key(2), a_key(3)]
 
 
 def test_an_inheritance_waits_for_the_store(work: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

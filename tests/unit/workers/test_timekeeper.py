@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,84 +14,13 @@ from sceneshift.clock import ManualClock
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.store.due import DueStep
-from sceneshift.store.opening import Store
-from sceneshift.store.permits import Limits, Permits
 from tests.factories import NOW, a_job
 from tests.unit.jobs.situations import EVENTS, SITUATIONS
 from tests.unit.store.inspection import due_at, place, states_listing
-from tests.unit.workers.recording_publisher import RecordingPublisher
-from workers.health import Heartbeat
-from workers.timekeeper import Timekeeper
+from tests.unit.workers.office import Office, accepted, rendering
 
 LEASE = 20.0
 PATIENCE_SECONDS = 20.0
-
-
-class Beating(Heartbeat):
-    """A heartbeat that a test can wait for."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.beaten = threading.Event()
-
-    def beat(self) -> None:
-        super().beat()
-        self.beaten.set()
-
-
-class Office:
-    """A timekeeper with everything around it in a test's hands."""
-
-    def __init__(self, store: Store, path: Path) -> None:
-        self.store = store
-        self.publisher = RecordingPublisher()
-        self.lengths: dict[str, int] = {}
-        self.broker_away = False
-        self.asked: list[str] = []
-        self.heartbeat = Beating(path)
-        self.monotonic = ManualClock(50.0)
-        self.timekeeper = Timekeeper(
-            store=store,
-            publisher=self.publisher,
-            queue_length=self.length_of,
-            heartbeat=self.heartbeat,
-            interval_seconds=0.01,
-            poll_batch_max=40,
-            monotonic=self.monotonic.now,
-        )
-
-    def length_of(self, queue: str) -> int:
-        self.asked.append(queue)
-        if self.broker_away:
-            raise ConnectionResetError("the broker is away")
-        return self.lengths.get(queue, 0)
-
-    def later(self, clock: ManualClock, seconds: float) -> int:
-        """Time passes on both clocks, and the timekeeper looks once."""
-        clock.advance(seconds)
-        self.monotonic.advance(seconds)
-        return self.timekeeper.tick()
-
-    def begun(self, task: str, count: int) -> None:
-        """So many steps of the task have been begun by the fleet."""
-        self.store.client.hincrby(self.store.keys.begun, task, count)
-
-
-@pytest.fixture
-def office(store: Store, tmp_path: Path) -> Office:
-    """A timekeeper that a test moves tick by tick."""
-    return Office(store, tmp_path / "heartbeat")
-
-
-def accepted(office: Office, count: int, **values: object) -> list[JobRecord]:
-    jobs = [a_job(created_at=NOW - number / 100, **values) for number in range(count, 0, -1)]
-    for job in jobs:
-        office.store.jobs.accept(job, publish=False)
-    return jobs
-
-
-def rendering(office: Office, count: int) -> list[JobRecord]:
-    return [place(office.store, SITUATIONS["rendering"].evolve(id=a_job().id)) for _ in range(count)]
 
 
 def test_what_is_due_is_published_with_its_ordinary_message(office: Office) -> None:
@@ -396,60 +324,3 @@ def test_a_failing_timekeeper_keeps_its_thread(office: Office, monkeypatch: pyte
     office.timekeeper.start()
     assert office.heartbeat.beaten.wait(PATIENCE_SECONDS)
     office.timekeeper.stop()
-
-
-def limited(office: Office, **limits: float) -> None:
-    """The office's permits have these limits from now on."""
-    store = office.store
-    permits = Permits(store.client, store.keys, store.clock, Limits(**limits))  # type: ignore[arg-type]  # one is whole
-    office.timekeeper._store = replace(store, permits=permits)
-
-
-def test_bulk_submissions_go_out_no_faster_than_they_may_be_sent(office: Office, clock: ManualClock) -> None:
-    """Two seconds of the rate are handed out; the others are put off, each until its turn can have come."""
-    limited(office, submit_rate=4.0)
-    jobs = accepted(office, 30)
-    office.timekeeper.tick()
-    assert office.publisher.task_ids == [f"{job.id}:submit-1" for job in jobs[:8]]
-    first, second, *_, last = [due_at(office.store, job.id) or 0.0 for job in jobs[8:]]
-    assert second - first == pytest.approx(0.25, abs=0.002)
-    assert last - first == pytest.approx(21 * 0.25, abs=0.002)
-    assert first > clock.now()
-
-
-def test_those_that_were_handed_out_before_go_first(office: Office) -> None:
-    """A job that waited for its moment is handed out again, although the rate leaves no room for others."""
-    limited(office, submit_rate=1.0)
-    for number in range(20):
-        office.timekeeper._store.permits.reserve_submission(f"job_{number}")
-    accepted(office, 5)
-    waited = place(
-        office.store, SITUATIONS["queued"].evolve(id=a_job().id, blocked_by="submit_rate", blocked_until=NOW)
-    )
-    office.store.client.zadd(office.store.keys.due, {waited.id: NOW})
-    office.timekeeper.tick()
-    assert office.publisher.task_ids[0] == f"{waited.id}:submit-1"
-    assert len(office.publisher.task_ids) == 2  # and the tenth that bulk jobs always have
-
-
-def test_questions_go_out_no_faster_than_they_may_be_asked(office: Office, clock: ManualClock) -> None:
-    """The rate is kept over all ticks, nothing is dropped, and everything is asked in the end."""
-    limited(office, query_rate=20.0)
-    jobs = rendering(office, 60)
-    asked_at: list[float] = []
-    while len(asked_at) < len(jobs):
-        before = len(_jobs_in(office))
-        office.later(clock, 0.1)
-        asked_at += [clock.now() - NOW] * (len(_jobs_in(office)) - before)
-        assert clock.now() < NOW + 10.0
-    assert sorted(_jobs_in(office)) == sorted(job.id for job in jobs)
-    assert asked_at[-1] - asked_at[0] == pytest.approx(2.5, abs=0.2)
-
-
-def _jobs_in(office: Office) -> list[str]:
-    """The jobs of all messages, in order, whether alone or in batches."""
-    return [
-        job_id
-        for message in office.publisher.messages
-        for job_id in message.kwargs.get("job_ids") or [message.kwargs["job_id"]]
-    ]
