@@ -6,12 +6,12 @@ Nothing else happens on that thread: a broker that hangs or a long queue must no
 from __future__ import annotations
 
 import logging
-import threading
 
 from redis.exceptions import RedisError
 
 from sceneshift.store.due import DueIndex
 from tasks.holds import Holds
+from workers.recurring import Recurring
 
 log = logging.getLogger(__name__)
 
@@ -19,36 +19,25 @@ RENEWALS_PER_LEASE = 3
 RETRY_SECONDS = 0.5
 
 
-class LeaseKeeper:
+class LeaseKeeper(Recurring):
     """Keeps the leases of one process for as long as the process lives."""
 
     def __init__(self, due: DueIndex, holds: Holds) -> None:
+        super().__init__("leases")
         self._due = due
         self._holds = holds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """The thread has ended; leases are not renewed any more."""
-        self._stopping.set()
-        self._thread.join(timeout=10.0)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            pause = self._due.lease_seconds / RENEWALS_PER_LEASE
-            try:
-                self.renew()
-            except RedisError as error:
-                log.warning("leases.store_away", extra={"error": type(error).__name__})
-                pause = RETRY_SECONDS
-            except Exception:
-                # Without this thread, every long step of this process would be taken for dead.
-                log.exception("leases.failed")
-                pause = RETRY_SECONDS
-            self._stopping.wait(pause)
+    def _turn(self) -> float:
+        try:
+            self.renew()
+        except RedisError as error:
+            log.warning("leases.store_away", extra={"error": type(error).__name__})
+            return RETRY_SECONDS
+        except Exception:
+            # Without this thread, every long step of this process would be taken for dead.
+            log.exception("leases.failed")
+            return RETRY_SECONDS
+        return self._due.lease_seconds / RENEWALS_PER_LEASE
 
     def renew(self) -> None:
         """The leases of the steps that run at this moment are fresh."""

@@ -7,7 +7,6 @@ life for health checks while it does its work.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
 from collections import defaultdict
@@ -23,6 +22,7 @@ from sceneshift.store.opening import Store
 from sceneshift.store.permits import Limits
 from workers.backlog import FRESH_SECONDS, BeginRates, admit, pause_for_backlog
 from workers.health import Heartbeat
+from workers.recurring import Recurring
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,11 @@ FILLED_SLOWLY = frozenset({"sceneshift.submit"})
 QueueLength = Callable[[str], int]
 
 
-class Timekeeper:
-    """One worker's timekeeper. Any number may run on one deployment."""
+class Timekeeper(Recurring):
+    """One worker's timekeeper. Any number may run on one deployment.
+
+    Once it is stopped, nothing is claimed any more; what this process is at goes on, and keeps its leases.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Timekeeper:
         poll_batch_max: int = BATCH_MAX,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("timekeeper")
         self._store = store
         self._publisher = publisher
         self._queue_length = queue_length
@@ -64,23 +68,9 @@ class Timekeeper:
         self._monotonic = monotonic
         self._rates = BeginRates()
         self._claim_from = float("-inf")
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="timekeeper", daemon=True)
         self._next: dict[str, float] = defaultdict(float)
         self._lengths: dict[str, int] = defaultdict(int)
         self._broker_quiet_until = float("-inf")
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Nothing is claimed any more. What this process is at goes on, and keeps its leases."""
-        self._stopping.set()
-        self._thread.join(timeout=10.0)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._stopping.wait(self._turn())
 
     def _turn(self) -> float:
         """One tick, whatever comes of it; returns the pause until the next. Only a store that is away is no fault."""
