@@ -74,6 +74,37 @@ class Settings(BaseModel):
         ge=1,
         description="Jobs that the provider may be at, until it is done with them; `none` sets no limit of ours.",
     )
+    unknown_outcome: str = Field(
+        default="hold",
+        description="What becomes of a submission that may have been charged and whose answer is lost: `hold` (a "
+        "person decides), `fail`, `resubmit(K, BUDGET)` (again by itself, up to K times a job and for BUDGET images a "
+        "day in all), or `probe` (the same request with the same nonce again while the provider refuses used ones).",
+    )
+    nonce_contract: str = Field(
+        default="unverified",
+        pattern="^(unverified|verified)$",
+        description="`verified` when somebody has made sure, on the real account, that the provider refuses a nonce "
+        "that it has seen. `probe` needs that.",
+    )
+    nonce_window_seconds: float = Field(
+        default=900.0,
+        ge=60,
+        le=86_400,
+        description="How long the provider remembers a nonce. `probe` stops after four fifths of it.",
+    )
+    intent_log: str = Field(
+        default="redis",
+        pattern="^(redis|storage)$",
+        description="Where the intent of a submission is written before it is sent: `redis` (the job store alone), or "
+        "`storage` (also as an object in the bucket, which survives a job store that loses what it confirmed).",
+    )
+    disk_wait_seconds: float | None = Field(
+        default=2.0,
+        gt=0,
+        le=30,
+        description="How long an accepted order, an intent and a result key wait for the job store's disk, where the "
+        "server can tell (WAITAOF); `none` does not wait.",
+    )
     spool_directory: str = Field(
         default="/var/lib/sceneshift/spool",
         min_length=1,
@@ -183,7 +214,7 @@ class Settings(BaseModel):
     def _split_words(cls, value: Any) -> Any:
         return tuple(value.split()) if isinstance(value, str) else value
 
-    @field_validator("submit_rate", "query_rate", "max_in_flight", mode="before")
+    @field_validator("submit_rate", "query_rate", "max_in_flight", "disk_wait_seconds", mode="before")
     @classmethod
     def _read_none(cls, value: Any) -> Any:
         return None if isinstance(value, str) and value.strip().lower() == "none" else value

@@ -13,8 +13,9 @@ from celery import shared_task
 
 from sceneshift.errors import SceneshiftError
 from sceneshift.fetch_errors import FetchBlockedError, FetchStatusError
-from sceneshift.jobs.decisions import after_copying, store_backoff_seconds
+from sceneshift.jobs.decisions import after_copying
 from sceneshift.jobs.events import ImagesStored, StoringDelayed
+from sceneshift.jobs.pauses import store_backoff_seconds
 from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
 from sceneshift.provider.protocol import Succeeded
 from storage.copying import CopyLimits, copy_result

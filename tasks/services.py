@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sceneshift.errors import ConfigurationError
 from sceneshift.guarded_http import GuardedClient
-from sceneshift.jobs.decisions import Policy
+from sceneshift.jobs.policy import Policy
 from sceneshift.messages import CeleryPublisher, Publisher
 from sceneshift.provider.bg_rep import BgRepProvider
 from sceneshift.provider.protocol import Provider

@@ -13,16 +13,10 @@ from celery import shared_task
 
 from sceneshift.errors import SceneshiftError
 from sceneshift.identifiers import submission_nonce
-from sceneshift.jobs.decisions import (
-    after_bad_source,
-    has_fit_sources,
-    holds_permit,
-    next_step,
-    slot_delay,
-    submit_backoff_seconds,
-    without_permit,
-)
+from sceneshift.jobs.decisions import after_bad_source, next_step
 from sceneshift.jobs.events import Event, IntentStored, JobRefused, SubmissionDelayed, SubmissionLost
+from sceneshift.jobs.gates import has_fit_sources, holds_permit, slot_delay, without_permit
+from sceneshift.jobs.pauses import submit_backoff_seconds
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.provider.protocol import Accepted, RenderItem

@@ -21,6 +21,18 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:begun                 hash     none                   begin            messages begun, by task
     PREFIX:rate:NAME             string   seconds                reserve, take    the time up to which permits are given
     PREFIX:waiting_for_slot      zset     trimmed                reserve          job, by when its claim to a slot ends
+    PREFIX:limits                hash     none                   operators        limits that replace the settings
+    PREFIX:pace:NAME             hash     none                   slow_down        the rate after a throttled answer
+    PREFIX:breaker               hash     none                   reserve, note_*  why submissions are stopped
+    PREFIX:latency:STEPS:OUTPUTS hash     none                   learn_latency    how long such jobs render
+    PREFIX:result_keys:DAY:NN    hash     three days             advance          job, by a digest of its result key
+    PREFIX:ledger:DAY            hash     400 days               advance, refund  submissions, by charge and state
+    PREFIX:ledger:DAY:decisions  list     400 days               advance, refund  who decided what, why, at what cost
+    PREFIX:resubmitted:DAY       string   two days               spend            images resubmitted by the policy
+    PREFIX:outcomes:MINUTE       hash     ten minutes            advance          submissions, and those unknown
+    PREFIX:generation            hash     none                   witnesses        the store's identity
+    PREFIX:witnesses             hash     none                   advance          intents stored, by worker process
+    PREFIX:recovery              hash     none                   witnesses        why nothing is submitted
     PREFIX:provider:answers      hash     none                   count_answer     how often each odd answer came (JSON)
     PREFIX:provider:kept:CALL    zset     as its answers         keep_answer      keys of kept answers, by when
     PREFIX:celery:*              -        -                      Celery           the broker's keys, when it is here too
@@ -65,7 +77,7 @@ class Keys:
 
     def idempotency(self, key: str) -> str:
         # Hashed, because a caller's text must neither choose a key of ours nor make a long one.
-        return f"{self.prefix}:idempotency:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        return f"{self.prefix}:idempotency:{_digest(key)}"
 
     def delivery(self, delivery_id: str) -> str:
         return f"{self.prefix}:delivery:{delivery_id}"
@@ -85,6 +97,48 @@ class Keys:
         return f"{self.prefix}:rate:{name}"
 
     @property
+    def limits(self) -> str:
+        return f"{self.prefix}:limits"
+
+    def pace(self, name: str) -> str:
+        return f"{self.prefix}:pace:{name}"
+
+    @property
+    def breaker(self) -> str:
+        return f"{self.prefix}:breaker"
+
+    def latency(self, steps: int, outputs: int) -> str:
+        return f"{self.prefix}:latency:{steps}:{outputs}"
+
+    def result_keys(self, day: str, result_key: str) -> str:
+        """One of 256 hashes of a day, which stay small and so are packed."""
+        return f"{self.prefix}:result_keys:{day}:{_digest(result_key)[:2]}"
+
+    def ledger(self, day: str) -> str:
+        return f"{self.prefix}:ledger:{day}"
+
+    def decisions(self, day: str) -> str:
+        return f"{self.prefix}:ledger:{day}:decisions"
+
+    def resubmitted(self, day: str) -> str:
+        return f"{self.prefix}:resubmitted:{day}"
+
+    def outcomes(self, minute: int) -> str:
+        return f"{self.prefix}:outcomes:{minute}"
+
+    @property
+    def generation(self) -> str:
+        return f"{self.prefix}:generation"
+
+    @property
+    def witnesses(self) -> str:
+        return f"{self.prefix}:witnesses"
+
+    @property
+    def recovery(self) -> str:
+        return f"{self.prefix}:recovery"
+
+    @property
     def due(self) -> str:
         return f"{self.prefix}:due"
 
@@ -99,3 +153,7 @@ class Keys:
     @property
     def provider_answers(self) -> str:
         return f"{self.prefix}:provider:answers"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

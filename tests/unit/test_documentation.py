@@ -26,9 +26,11 @@ import storage
 import tasks
 from sceneshift.cli import COMMANDS, cli
 from sceneshift.errors import ConfigurationError, InvalidRequestError, SceneshiftError
-from sceneshift.jobs import decisions, events
+from sceneshift.jobs import events, gates, polling
 from sceneshift.jobs.change import DeliveryDraft
-from sceneshift.jobs.decisions import STRIKES_MAX, Policy, next_step
+from sceneshift.jobs.decisions import next_step
+from sceneshift.jobs.pauses import STRIKES_MAX
+from sceneshift.jobs.policy import Policy
 from sceneshift.jobs.record import JobFault
 from sceneshift.jobs.states import JobState
 from sceneshift.jobs.transitions import advance
@@ -343,7 +345,7 @@ def test_the_error_page_names_everything_that_a_job_may_wait_for() -> None:
     """Each word of `blocked_by` that is no error code is in its table."""
     words = {event.blocked_by for event in _events_of_provider_errors() if isinstance(event, events.SubmissionDelayed)}
     held = advance(a_job(), events.StepPoisoned(fault=JobFault(code="poison", message="")), NOW).after
-    words |= {held.blocked_by, decisions.SUBMIT_RATE, decisions.IN_FLIGHT, decisions.VERDICT}
+    words |= {held.blocked_by, gates.SUBMIT_RATE, gates.IN_FLIGHT, polling.VERDICT}
     assert first_column(section("docs/reference/errors.md", "## What a job waits for")) == words
 
 

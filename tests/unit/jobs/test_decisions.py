@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from sceneshift.jobs import decisions, events
-from sceneshift.jobs.decisions import Policy, after_copying, next_step
+from sceneshift.jobs import decisions, events, gates, pauses, polling
+from sceneshift.jobs.decisions import after_copying, next_step
+from sceneshift.jobs.policy import Policy
 from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput
 from sceneshift.jobs.states import JobState
 from sceneshift.provider.protocol import (
@@ -187,7 +188,7 @@ def test_throttling_that_says_so_is_waited_for_without_end() -> None:
 )
 def test_sources_are_looked_at_once_and_not_at_every_delay(blocked_by: str, step: str, *, fit: bool) -> None:
     """A parked job leaves the shop's servers alone, but for another look after thirty delays: URLs expire."""
-    assert decisions.has_fit_sources(a_job(blocked_by=blocked_by, step=step)) is fit
+    assert gates.has_fit_sources(a_job(blocked_by=blocked_by, step=step)) is fit
 
 
 def looked_at(strikes: int = 0, **about: Any) -> events.SubmissionDelayed:
@@ -245,9 +246,9 @@ def test_an_unfinished_job_is_asked_about_later(status: str) -> None:
 
 def test_pauses_between_polls_grow_gently_to_the_longest() -> None:
     """From the first pause, each is half as long again as the last, up to the longest, for any number of polls."""
-    pauses = [decisions.poll_pause_seconds(polls, POLICY) for polls in range(1, 7)]
+    pauses = [polling.poll_pause_seconds(polls, POLICY) for polls in range(1, 7)]
     assert pauses == [4.0, 6.0, 9.0, 13.5, 15.0, 15.0]
-    assert decisions.poll_pause_seconds(100_000, POLICY) == 15.0
+    assert polling.poll_pause_seconds(100_000, POLICY) == 15.0
     assert polled(Pending(provider_status="RUNNING"), rendering(polls=2)).poll_in_seconds == about(9.0)
 
 
@@ -375,25 +376,25 @@ def test_pauses_before_a_new_submission_double_to_two_minutes() -> None:
     """2 s, 4 s, 8 s … 120 s, each ±20 %, for any number of steps, also of a job that was never sent."""
     expected = {1: 2.0, 2: 4.0, 3: 8.0, 6: 64.0, 7: 120.0, 10_000: 120.0}
     for number, seconds in expected.items():
-        assert decisions.submit_backoff_seconds(a_job(step=f"submit-{number}", submits=0)) == about(seconds)
+        assert pauses.submit_backoff_seconds(a_job(step=f"submit-{number}", submits=0)) == about(seconds)
 
 
 def test_pauses_before_a_new_copy_double_to_five_minutes() -> None:
     """2 s, 4 s … 300 s, each ±20 %, for any number of attempts."""
     for attempts, seconds in {0: 2.0, 1: 4.0, 7: 256.0, 8: 300.0, 10_000: 300.0}.items():
-        assert decisions.store_backoff_seconds(a_job(store_attempts=attempts)) == about(seconds)
+        assert pauses.store_backoff_seconds(a_job(store_attempts=attempts)) == about(seconds)
 
 
 def test_pauses_are_spread_evenly_and_always_the_same_for_one_step() -> None:
     """Over many jobs the spread fills ±20 % and leaves the mean; the same job and step always get the same pause."""
     jobs = [a_job() for _ in range(2000)]
-    pauses = [decisions.spread(job, 100.0) for job in jobs]
-    assert all(80.0 <= pause <= 120.0 for pause in pauses)
-    assert min(pauses) < 82.0
-    assert max(pauses) > 118.0
-    assert sum(pauses) / len(pauses) == pytest.approx(100.0, abs=2.0)
-    assert pauses == [decisions.spread(job, 100.0) for job in jobs]
-    assert decisions.spread(jobs[0].evolve(step="submit-2"), 100.0) != pauses[0]
+    spreads = [pauses.spread(job, 100.0) for job in jobs]
+    assert all(80.0 <= pause <= 120.0 for pause in spreads)
+    assert min(spreads) < 82.0
+    assert max(spreads) > 118.0
+    assert sum(spreads) / len(spreads) == pytest.approx(100.0, abs=2.0)
+    assert spreads == [pauses.spread(job, 100.0) for job in jobs]
+    assert pauses.spread(jobs[0].evolve(step="submit-2"), 100.0) != spreads[0]
 
 
 def test_three_starts_are_tried_and_the_fourth_is_poison() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sceneshift.clock import ManualClock
-from sceneshift.jobs.decisions import PERMIT_SECONDS, SLOT_RETRY_MAX_SECONDS
+from sceneshift.jobs.gates import PERMIT_SECONDS, SLOT_RETRY_MAX_SECONDS
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.provider.protocol import Pending

@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from sceneshift.jobs.decisions import STRIKES_MAX
+from sceneshift.jobs.pauses import STRIKES_MAX
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge, JobState
 from sceneshift.simulator.config import Reading

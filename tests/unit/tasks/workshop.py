@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sceneshift.clock import ManualClock
 from sceneshift.guarded_http import GuardedClient
-from sceneshift.jobs.decisions import Policy
+from sceneshift.jobs.policy import Policy
 from sceneshift.jobs.record import JobRecord
 from sceneshift.messages import StepMessage, message_for_due
 from sceneshift.settings import Settings
