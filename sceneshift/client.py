@@ -57,7 +57,7 @@ class Client:
         with translating(EnqueueError, "nothing was stored; it is safe to call again with the same idempotency_key"):
             job = self._new_record(order)
         with translating(EnqueueError, _after_lost_answer(order), job_id=job.id):
-            accepted_id = self.store.jobs.accept(job, publish=publish)
+            accepted_id = self._accept(job, publish=publish)
             if accepted_id != job.id:
                 return self._existing(accepted_id, order)
         if publish:
@@ -65,6 +65,18 @@ class Client:
                 [step_message(subject_id=job.id, step=job.step, sku=job.sku or "", parent_step="", job_id=job.id)]
             )
         return Job(id=job.id, idempotency_key=order.idempotency_key, created=True, client=self)
+
+    def _accept(self, job: JobRecord, *, publish: bool) -> str:
+        from sceneshift.store.jobs import AcceptanceNotOnDiskError  # noqa: PLC0415
+
+        try:
+            return self.store.jobs.accept(job, publish=publish)
+        except AcceptanceNotOnDiskError:
+            raise EnqueueError(
+                f"the job store has the order, and its disk has not confirmed it within "
+                f"{self.settings.disk_wait_seconds:g} s; {_after_lost_answer(job.order)}",
+                job_id=job.id,
+            ) from None
 
     def _new_record(self, order: JobOrder) -> JobRecord:
         from sceneshift.jobs.record import JobRecord  # noqa: PLC0415

@@ -1,39 +1,52 @@
-"""The handle that a caller holds: look at a job, wait for it, follow it, cancel it. None of it moves the job along."""
+"""The handle that a caller holds: look at a job, wait for it, follow it, cancel it, decide about it."""
 
 from __future__ import annotations
 
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sceneshift.errors import (
     InvalidRequestError,
-    JobCancelledError,
     JobError,
-    JobFailedError,
     JobTimeoutError,
     StoreUnavailableError,
 )
-from sceneshift.jobs.events import CancelRequested, Resolved
-from sceneshift.jobs.states import Charge, JobState
+from sceneshift.jobs.events import CancelRequested, Refunded, Resolved, Retried
+from sceneshift.jobs.plans import plan_of
+from sceneshift.jobs.states import Charge
+from sceneshift.snapshots import (
+    JobEvent,
+    JobResult,
+    JobSnapshot,
+    Timings,
+    error_of,
+    event_of,
+    result_of,
+    snapshot_of,
+    timings_of,
+)
 
 if TYPE_CHECKING:
     from sceneshift.client import Client
     from sceneshift.jobs.change import Change
     from sceneshift.jobs.events import Event, ResolveAction
-    from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
+    from sceneshift.jobs.record import JobRecord
     from sceneshift.store.timeline import Watch
 
+__all__ = ["CancelOutcome", "Job", "JobEvent", "JobResult", "JobSnapshot", "Timings", "snapshot_of", "timings_of"]
 
 Found = TypeVar("Found")
 
 STORE_PATIENCE_SECONDS = 60.0
 STORE_RETRY_SECONDS = 0.5
+CANCEL_TRIES = 20
+"""So often a cancellation is put to a job that moves on each time, which takes as many steps of it."""
 
 
 class CancelOutcome(StrEnum):
@@ -46,70 +59,7 @@ class CancelOutcome(StrEnum):
     CHARGED_DISCARDED = "charged_discarded"
     """It is paid for, and what comes of it is dropped."""
     UNKNOWN = "unknown"
-    """A request may be on its way; the wish is noted and the webhook tells the end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
-    """How long each part took, in seconds; None where it has not happened."""
-
-    queued_seconds: float | None = None
-    render_seconds: float | None = None
-    store_seconds: float | None = None
-    total_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSnapshot:
-    """A job at one moment. Times are unix seconds; `blocked_by` and `blocked_until` say what it waits for."""
-
-    id: str
-    state: JobState
-    sku: str | None
-    metadata: Mapping[str, str]
-    requested: int
-    created_at: float
-    submitted_at: float | None
-    finished_at: float | None
-    deadline_at: float | None
-    overdue: bool
-    blocked_by: str | None
-    blocked_until: float | None
-    submits: int
-    polls: int
-    charge: Charge
-    result_key: str | None
-    request_id: str | None
-    nonce: str | None
-    error: JobFault | None
-    outputs: tuple[OutputImage, ...]
-    missing: tuple[MissingOutput, ...]
-    timings: Timings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobResult:
-    """What a succeeded or partial job produced; `missing` says which images could not be had."""
-
-    job_id: str
-    state: JobState
-    requested: int
-    outputs: tuple[OutputImage, ...]
-    missing: tuple[MissingOutput, ...]
-    sku: str | None
-    metadata: Mapping[str, str]
-    result_key: str | None
-    timings: Timings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobEvent:
-    """One entry of a job's timeline: what happened, when, and the state that it led to."""
-
-    at: float
-    state: JobState
-    event: str
-    details: Mapping[str, Any]
+    """A request may be on its way, or its answer is lost; the webhook tells the end, and `charge` what is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +96,7 @@ class Job:
             JobCancelledError: the job was cancelled.
             StoreUnavailableError: the job store was away for more than a minute.
         """
-        return _result_of(self._wait(timeout))
+        return result_of(self._wait(timeout))
 
     def exception(self, timeout: float | None = None) -> JobError | None:
         """Wait for the end and return what `result` would raise of the job, or None.
@@ -154,7 +104,7 @@ class Job:
         Raises:
             JobTimeoutError: the time is over. The job goes on; call again.
         """
-        return _error_of(self._wait(timeout))
+        return error_of(self._wait(timeout))
 
     def events(self, timeout: float | None = None) -> Iterator[JobEvent]:
         """The job's timeline from its beginning, each entry once, as it is written, until the job is final.
@@ -188,46 +138,132 @@ class Job:
         from sceneshift.store.connection import translating  # noqa: PLC0415
 
         with translating(StoreUnavailableError, "the job itself is not affected", job_id=self.id):
-            return [_event_of(entry) for entry in self.client.store.timeline.read(self.id, start=start)]
+            return [event_of(entry) for entry in self.client.store.timeline.read(self.id, start=start)]
 
     def cancel(self, *, keep_result: bool = False) -> CancelOutcome:
         """The job is cancelled, or the wish is noted, and the answer says whether it cost money.
 
         Args:
             keep_result: when it is paid for already, its images are stored nevertheless.
-        """
-        change = self._transition(CancelRequested(keep_result=keep_result))
-        return _cancel_outcome(change.after if change else self.client.load(self.id))
 
-    def resolve(self, action: ResolveAction, *, by: str, result_key: str = "") -> JobSnapshot:
+        Raises:
+            StoreUnavailableError: the job store could not be reached, or the job moved on at every try; call again.
+        """
+        for _ in range(CANCEL_TRIES):
+            change = self._transition(CancelRequested(keep_result=keep_result))
+            job = change.after if change else self.client.load(self.id)
+            if change or job.state.is_final or job.cancel:
+                outcome = _cancel_outcome(job)
+                is_certain = outcome is not CancelOutcome.FREE or not self._may_have_been_forgotten()
+                return outcome if is_certain else CancelOutcome.UNKNOWN
+        raise StoreUnavailableError("the job moved on at every try and was not cancelled; call again", job_id=self.id)
+
+    def resolve(self, action: ResolveAction, *, by: str, why: str = "", result_key: str = "") -> JobSnapshot:
         """A person's decision about a job that needs attention is carried out; returns the job as it then is.
 
         Args:
             action: `attach` (the provider accepted it under this result key), `resubmit` (it never arrived; this can
                 pay a second time) or `fail`.
-            by: who decided, for the timeline.
+            by: who decided, for the timeline and the ledger.
+            why: the reason, for the same.
             result_key: the key from the provider's console, for `attach`.
 
         Raises:
-            InvalidRequestError: there is nothing to decide, or no key to attach.
+            InvalidRequestError: there is nothing to decide, no key to attach, or it is another job's.
             StoreUnavailableError: the job store could not be reached.
         """
-        change = self._transition(Resolved(action=action, by=by, result_key=result_key))
+        change = self._transition(Resolved(action=action, by=by, why=why, result_key=result_key))
         if change is None:
             state = self.client.load(self.id).state
             raise InvalidRequestError(f"{self.id} is {state}: there is nothing to {action}", param="action")
         return snapshot_of(change.after)
 
-    def _transition(self, event: Event) -> Change | None:
+    def retry(self, *, by: str, why: str = "", spend: bool = False, from_submit: bool = False) -> JobSnapshot:
+        """A failed job goes on where it can without being paid for again; returns the job as it then is.
+
+        With a result key it asks the provider for its result once more, which is free. Without one it is submitted
+        again, which costs its images, and if its charge is unknown, perhaps a second time.
+
+        Args:
+            by: who decided, for the timeline and the ledger.
+            why: the reason, for the same.
+            spend: it may be submitted again.
+            from_submit: it is submitted again although it has a result key.
+
+        Raises:
+            InvalidRequestError: it has not failed, was ordered again with its idempotency key, or would be submitted
+                again and `spend` is not True; `param` says which.
+            StoreUnavailableError: the job store could not be reached.
+        """
+        job = self.client.load(self.id)
+        plan = plan_of([job], "retry", from_submit=from_submit, ordered_again=self._ordered_again(job))
+        if not plan.jobs:
+            raise InvalidRequestError(f"{self.id}: {plan.left_out[0].why}", param="job_id")
+        if plan.images and not spend:
+            raise InvalidRequestError(
+                f"{self.id} must be submitted again, for up to {plan.images} images{plan.jobs[0].warning}: that takes "
+                "spend=True",
+                param="spend",
+            )
+        change = self._transition(Retried(by=by, why=why, from_submit=plan.images > 0), job)
+        if change is None:
+            raise InvalidRequestError(
+                f"{self.id} has moved on: it is {self.client.load(self.id).state}", param="job_id"
+            )
+        return snapshot_of(change.after)
+
+    def refund(self, *, by: str, why: str = "") -> JobSnapshot:
+        """The job's charge says that the provider gave back what it cost; returns the job as it then is.
+
+        Args:
+            by: who says so, for the timeline and the ledger.
+            why: the reason, for the same.
+
+        Raises:
+            InvalidRequestError: it has not ended, or nothing was charged, or that was noted already.
+            StoreUnavailableError: the job store could not be reached.
+        """
+        change = self._transition(Refunded(by=by, why=why))
+        if change is None:
+            job = self.client.load(self.id)
+            raise InvalidRequestError(
+                f"{self.id} is {job.state} and {job.charge}: there is nothing to refund", param="job_id"
+            )
+        return snapshot_of(change.after)
+
+    def _transition(self, event: Event, job: JobRecord | None = None) -> Change | None:
         from sceneshift.messages import messages_for_change  # noqa: PLC0415  # a handle that only looks publishes nothing
         from sceneshift.store.connection import translating  # noqa: PLC0415
+        from sceneshift.store.jobs import NotOnDiskError, ResultKeyTakenError  # noqa: PLC0415
 
-        job = self.client.load(self.id)
+        job = job or self.client.load(self.id)
         with translating(StoreUnavailableError, "it is safe to call again", job_id=self.id):
-            change = self.client.store.jobs.transition(job, event)
+            try:
+                change = self.client.store.jobs.transition(job, event)
+            except NotOnDiskError as error:
+                change = error.change
+            except ResultKeyTakenError as error:
+                raise InvalidRequestError(
+                    f"{self.id}: this is the result key of {error.owner_id}", param="result_key"
+                ) from None
         if change is not None:
             self.client.publisher.publish(messages_for_change(change))
         return change
+
+    def _ordered_again(self, job: JobRecord) -> dict[str, str]:
+        """The job that has this one's idempotency key by now, if it is another."""
+        from sceneshift.store.connection import translating  # noqa: PLC0415
+        from sceneshift.store.selection import ordered_again  # noqa: PLC0415
+
+        with translating(StoreUnavailableError, "it is safe to call again", job_id=self.id):
+            return ordered_again(self.client.store, [job])
+
+    def _may_have_been_forgotten(self) -> bool:
+        """Whether the job store may have lost its memory of a submission, and nobody has given it back yet."""
+        from sceneshift.store.connection import translating  # noqa: PLC0415
+
+        with translating(StoreUnavailableError, "it is safe to call again", job_id=self.id):
+            return self.client.store.recovery.state() is not None
 
     def _wait(self, timeout: float | None) -> JobRecord:
         return self._until(self._final_record, _Deadline(self.id, timeout))
@@ -288,84 +324,15 @@ class _Deadline:
         watch.wait(left)
 
 
-def snapshot_of(job: JobRecord) -> JobSnapshot:
-    """What a caller may see of a record."""
-    return JobSnapshot(
-        id=job.id,
-        state=job.state,
-        sku=job.sku,
-        metadata=job.order.metadata,
-        requested=job.order.num_output,
-        created_at=job.created_at,
-        submitted_at=job.submitted_at,
-        finished_at=job.finished_at,
-        deadline_at=job.deadline_at,
-        overdue=job.overdue,
-        blocked_by=job.blocked_by or None,
-        blocked_until=job.blocked_until,
-        submits=job.submits,
-        polls=job.polls,
-        charge=job.charge,
-        result_key=job.result_key or None,
-        request_id=job.request_id or None,
-        nonce=job.nonce or None,
-        error=job.error,
-        outputs=job.outputs,
-        missing=job.missing,
-        timings=timings_of(job),
-    )
-
-
-def timings_of(job: JobRecord) -> Timings:
-    """How long the parts of a job took."""
-    return Timings(
-        queued_seconds=_between(job.created_at, job.submitted_at),
-        render_seconds=_between(job.submitted_at, job.rendered_at),
-        store_seconds=_between(job.rendered_at, job.finished_at),
-        total_seconds=_between(job.created_at, job.finished_at),
-    )
-
-
-def _between(start: float | None, end: float | None) -> float | None:
-    return None if start is None or end is None else round(end - start, 3)
-
-
-def _event_of(entry: Mapping[str, Any]) -> JobEvent:
-    details = {name: value for name, value in entry.items() if name not in {"at", "state", "event"}}
-    return JobEvent(at=entry["at"], state=JobState(entry["state"]), event=entry["event"], details=details)
-
-
-def _result_of(job: JobRecord) -> JobResult:
-    if error := _error_of(job):
-        raise error
-    return JobResult(
-        job_id=job.id,
-        state=job.state,
-        requested=job.order.num_output,
-        outputs=job.outputs,
-        missing=job.missing,
-        sku=job.sku,
-        metadata=job.order.metadata,
-        result_key=job.result_key or None,
-        timings=timings_of(job),
-    )
-
-
-def _error_of(job: JobRecord) -> JobError | None:
-    if job.state is JobState.CANCELLED:
-        return JobCancelledError("it was cancelled", job_id=job.id, reason="cancelled", charged=str(job.charge))
-    if job.state is JobState.FAILED:
-        code, message, request_id = (
-            (job.error.code, job.error.message, job.error.request_id) if job.error else ("unknown", "it failed", None)
-        )
-        return JobFailedError(message, job_id=job.id, request_id=request_id, reason=code, charged=str(job.charge))
-    return None
-
-
 def _cancel_outcome(job: JobRecord) -> CancelOutcome:
+    """What a job that has ended, or on which the wish is noted, has cost, and what becomes of its images."""
     if job.charge is Charge.NOT_CHARGED:
         return CancelOutcome.FREE
     if job.charge is Charge.UNKNOWN:
         return CancelOutcome.UNKNOWN
-    kept = job.cancel != "discard" and (job.outputs or (job.cancel == "keep" and not job.state.is_final))
-    return CancelOutcome.CHARGED_KEPT if kept else CancelOutcome.CHARGED_DISCARDED
+    if job.state.is_final:
+        return CancelOutcome.CHARGED_KEPT if job.outputs else CancelOutcome.CHARGED_DISCARDED
+    if job.cancel == "discard":
+        return CancelOutcome.CHARGED_DISCARDED
+    # An earlier submission is paid for. Whether the one on its way brings anything to keep is not known.
+    return CancelOutcome.CHARGED_KEPT if job.result_key else CancelOutcome.UNKNOWN

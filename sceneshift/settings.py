@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import AnyUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from sceneshift.errors import ConfigurationError
+from sceneshift.jobs.unknown_outcome_policy import UnknownOutcomePolicy
 
 PREFIX = "SCENESHIFT_"
 
@@ -64,21 +65,16 @@ class Settings(BaseModel):
         "is not known: similar services allow 2.",
     )
     query_rate: float | None = Field(
-        default=10.0,
+        default=30.0,
         gt=0,
         le=100_000,
-        description="Questions per second about jobs at the provider, of all workers together; or `none`.",
+        description="Questions per second about jobs at the provider, of all workers together; or `none`. A job takes "
+        "about 12, so this is what the default `SCENESHIFT_SUBMIT_RATE` needs.",
     )
     max_in_flight: int | None = Field(
         default=None,
         ge=1,
         description="Jobs that the provider may be at, until it is done with them; `none` sets no limit of ours.",
-    )
-    unknown_outcome: str = Field(
-        default="hold",
-        description="What becomes of a submission that may have been charged and whose answer is lost: `hold` (a "
-        "person decides), `fail`, `resubmit(K, BUDGET)` (again by itself, up to K times a job and for BUDGET images a "
-        "day in all), or `probe` (the same request with the same nonce again while the provider refuses used ones).",
     )
     nonce_contract: str = Field(
         default="unverified",
@@ -91,6 +87,12 @@ class Settings(BaseModel):
         ge=60,
         le=86_400,
         description="How long the provider remembers a nonce. `probe` stops after four fifths of it.",
+    )
+    unknown_outcome: str = Field(
+        default="hold",
+        description="What becomes of a submission that may have been charged and whose answer is lost: `hold` (a "
+        "person decides), `fail`, `resubmit(K, BUDGET)` (again by itself, up to K times a job and for BUDGET images a "
+        "day in all), or `probe` (the same request with the same nonce again while the provider refuses used ones).",
     )
     intent_log: str = Field(
         default="redis",
@@ -148,10 +150,23 @@ class Settings(BaseModel):
         default=0.1, ge=0.01, le=5, description="How often each worker looks for due jobs."
     )
     poll_first_seconds: float = Field(
-        default=4.0, ge=0.05, description="Time from submission to the first question about it."
+        default=2.0,
+        ge=0.05,
+        description="Time from submission to the first question about a job, as long as no job with the same `steps` "
+        "and `num_output` has been measured. Afterwards it is the time in which the quickest of them are done.",
     )
-    poll_growth: float = Field(default=1.5, ge=1, le=4, description="Each pause between polls is this times the last.")
-    poll_max_seconds: float = Field(default=15.0, ge=0.05, description="The longest pause between polls.")
+    poll_growth: float = Field(
+        default=1.25,
+        ge=1.05,
+        le=4,
+        description="As long as no such job has been measured, a job is this many times as old at each question as at "
+        "the one before. Afterwards the pauses are a tenth of its age.",
+    )
+    poll_max_seconds: float = Field(
+        default=600.0,
+        ge=0.05,
+        description="The longest time without a question about a job that is not overdue, whatever has been measured.",
+    )
     poll_overdue_seconds: float = Field(
         default=600.0, ge=1, description="The pause between polls of a job that is past its deadline."
     )
@@ -219,12 +234,30 @@ class Settings(BaseModel):
     def _read_none(cls, value: Any) -> Any:
         return None if isinstance(value, str) and value.strip().lower() == "none" else value
 
+    @field_validator("unknown_outcome")
+    @classmethod
+    def _check_unknown_outcome(cls, value: str, others: ValidationInfo) -> str:
+        if {"nonce_contract", "nonce_window_seconds"} <= set(others.data):
+            UnknownOutcomePolicy.parse(
+                value,
+                nonce_contract=others.data["nonce_contract"],
+                nonce_window_seconds=others.data["nonce_window_seconds"],
+            )
+        return value
+
     @field_validator("webhook_url")
     @classmethod
     def _check_webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.match(r"https?://[^\s/@]+(/|$)", value.get_secret_value()):
             raise ValueError("an absolute http or https URL without user name or password is needed")
         return value
+
+    @property
+    def unknown_outcome_policy(self) -> UnknownOutcomePolicy:
+        """What is done about a submission that may have been charged."""
+        return UnknownOutcomePolicy.parse(
+            self.unknown_outcome, nonce_contract=self.nonce_contract, nonce_window_seconds=self.nonce_window_seconds
+        )
 
     @property
     def spool_path(self) -> Path | None:

@@ -56,18 +56,41 @@ def finalize_job(services: Services, job_id: str, step: str) -> Report:
                 event = _committed(services, job, event)
             except StorageError as error:
                 event = _delayed(job, copying.urls, tuple(copying.outputs.values()), error)
-        return conclude(services, job, event)
+        report = conclude(services, job, event)
+        if "skipped" in report:
+            _remove_if_dropped(services, job)
+        return report
 
 
 def _discard(services: Services, job: JobRecord) -> Report:
-    """Nothing of the job is in the bucket, the manifest gone first, and the job has ended as its owner asked."""
+    """Nothing of the job is in the bucket, and the job has ended as its owner asked."""
     try:
-        keys = sorted(services.objects.list(f"{job_folder(job.id)}/"), key=lambda key: key != manifest_name(job.id))
-        for key in keys:
-            services.objects.delete(key)
+        _remove(services, job)
     except StorageError as error:
         return conclude(services, job, _delayed(job, job.urls, job.outputs, error))
     return conclude(services, job, ImagesStored(outputs=(), missing=()))
+
+
+def _remove(services: Services, job: JobRecord) -> None:
+    """Nothing of the job is in the bucket, the manifest gone first.
+
+    Raises:
+        StorageError: the bucket did not do it.
+    """
+    keys = sorted(services.objects.list(f"{job_folder(job.id)}/"), key=lambda key: key != manifest_name(job.id))
+    for key in keys:
+        services.objects.delete(key)
+
+
+def _remove_if_dropped(services: Services, job: JobRecord) -> None:
+    """A slow run has stored images while another removed them because nobody wants them: they are removed again."""
+    current = services.store.jobs.load(job.id)
+    if current is None or current.cancel != "discard":
+        return
+    try:
+        _remove(services, job)
+    except StorageError as error:
+        log.warning("result.not_removed", extra={"job_id": job.id, "error": error.code})
 
 
 def _delayed(

@@ -14,9 +14,14 @@ from functools import cache
 from typing import Any
 
 from celery import shared_task
+from redis.exceptions import RedisError
 
 from sceneshift.jobs.decisions import next_step
+from sceneshift.jobs.polling import measured_seconds
+from sceneshift.jobs.record import JobRecord
+from sceneshift.jobs.states import JobState
 from tasks.answers import note_answer
+from tasks.gates import note_outcome
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
@@ -44,10 +49,25 @@ def poll_job(services: Services, job_id: str, step: str, *, counted: bool = True
         job = taken.job
         if job is None:
             return {"skipped": taken.reason}
+        latency = services.store.latencies.expected(job.order.steps, job.order.num_output)
         outcome = services.provider.query(job.result_key)
-        report = conclude(services, job, next_step(job, outcome, services.policy, services.store.clock.now()))
+        now = services.store.clock.now()
+        report = conclude(services, job, next_step(job, outcome, services.policy, now, latency))
         note_answer(services, job, outcome)
+        note_outcome(services, job, outcome)
+        if report.get("state") == JobState.STORING:
+            _learn(services, job, measured_seconds(job, services.policy, now, latency))
         return report
+
+
+def _learn(services: Services, job: JobRecord, seconds: float | None) -> None:
+    """What the provider took for the job is known to all workers, when it can be told and the job store is there."""
+    if seconds is None:
+        return
+    try:
+        services.store.latencies.learn(job.id, job.order.steps, job.order.num_output, seconds)
+    except RedisError as error:
+        log.warning("latency.not_learned", extra={"job_id": job.id, "error": type(error).__name__})
 
 
 def poll_jobs(services: Services, pairs: list[tuple[str, str]]) -> Report:

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from sceneshift.errors import StoreUnavailableError
 from sceneshift.jobs.events import SubmissionAccepted
+from sceneshift.store.jobs import NotOnDiskError
 from tasks.services import Services
 from tasks.spool import SpooledKey
 from tasks.steps import conclude
@@ -39,12 +40,16 @@ def _hand_on(services: Services, key: SpooledKey) -> None:
     if job is None or job.nonce != key.nonce:
         # Paid for, and its job is gone or went on with another submission: nobody else knows of it.
         log.error("submission.unclaimed", extra={**about, "step": job.step if job else None})
+        if job is not None:
+            services.store.ledger.note_unclaimed(job.evolve(intent_at=key.sent_at), key.result_key, left_behind=True)
         return
     if job.result_key == key.result_key:
+        if not services.store.jobs.is_on_disk():
+            raise StoreUnavailableError("the job store's disk has not confirmed", job_id=job.id)
         return
     log.warning("spool.handed_on", extra={**about, "state": str(job.state)})
-    conclude(
-        services,
-        job,
-        SubmissionAccepted(result_key=key.result_key, request_id=key.request_id, first_poll_in_seconds=0.0),
-    )
+    accepted = SubmissionAccepted(result_key=key.result_key, request_id=key.request_id, first_poll_in_seconds=0.0)
+    try:
+        conclude(services, job, accepted)
+    except NotOnDiskError:
+        raise StoreUnavailableError("the job store's disk has not confirmed", job_id=job.id) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,8 @@ class Services:
     publisher: Publisher
     holds: Holds
     spool: Spool
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds of this process, for how late a request may be sent."""
 
 
 def open_services(settings: Settings, app: Celery | None = None) -> Services:

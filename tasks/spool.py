@@ -32,7 +32,7 @@ _FILE_MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpooledKey:
-    """The provider has accepted this submission of this job, which was sent at `sent_at` (unix seconds)."""
+    """The provider has accepted this submission of this job, whose intent is of `sent_at` (unix seconds)."""
 
     job_id: str
     nonce: str

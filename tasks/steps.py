@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sceneshift.jobs.change import Change
 from sceneshift.jobs.decisions import is_poisoned, poison_fault
 from sceneshift.jobs.events import Event, StepPoisoned, SubmissionAccepted
+from sceneshift.jobs.faults import DUPLICATE_RESULT_KEY
 from sceneshift.jobs.record import JobRecord
 from sceneshift.messages import messages_for_change
 from sceneshift.store.due import Hold
+from sceneshift.store.jobs import NotOnDiskError
 from tasks.services import Services
 
 log = logging.getLogger(__name__)
@@ -55,18 +58,43 @@ def taking(services: Services, job_id: str, step: str, *, counted_as: str | None
 
 
 def conclude(services: Services, job: JobRecord, event: Event) -> Report:
-    """What the event makes of the job is stored, and what it makes possible is published."""
-    change = services.store.jobs.transition(job, event)
+    """What the event makes of the job is stored, and what it makes possible is published.
+
+    Raises:
+        NotOnDiskError: all that is done, and the job store's disk has not confirmed it.
+    """
+    unconfirmed: NotOnDiskError | None = None
+    try:
+        change = services.store.jobs.transition(job, event)
+    except NotOnDiskError as error:
+        change, unconfirmed = error.change, error
     if change is None:
-        about = {"job_id": job.id, "step": job.step, "event_type": type(event).__name__}
-        if isinstance(event, SubmissionAccepted):
-            # Paid for, and the job was given another course meanwhile: the key must not be lost from sight.
-            log.error("submission.unclaimed", extra={**about, "result_key": event.result_key})
-        else:
-            log.info("event.stale", extra=about)
-        return {"skipped": "stale"}
+        return _too_late(services, job, event)
     services.publisher.publish(messages_for_change(change))
+    _log_move(job, change)
+    if unconfirmed is not None:
+        raise unconfirmed
+    return report_of(change.after)
+
+
+def _too_late(services: Services, job: JobRecord, event: Event) -> Report:
+    about = {"job_id": job.id, "step": job.step, "event_type": type(event).__name__}
+    if not isinstance(event, SubmissionAccepted):
+        log.info("event.stale", extra=about)
+        return {"skipped": "stale"}
+    current = services.store.jobs.load(job.id)
+    left_behind = current is None or current.nonce != job.nonce
+    if services.store.ledger.note_unclaimed(job, event.result_key, left_behind=left_behind):
+        # Paid for, and the job was given another course meanwhile: the key must not be lost from sight.
+        log.error("submission.unclaimed", extra={**about, "result_key": event.result_key})
+    return {"skipped": "stale"}
+
+
+def _log_move(job: JobRecord, change: Change) -> None:
     after = change.after
+    if after.error and after.error.code == DUPLICATE_RESULT_KEY:
+        # Two products may be about to get one image: somebody must ask the provider.
+        log.error("submission.duplicate_key", extra={"job_id": after.id, "error": after.error.message})
     if change.timeline:
         log.info(
             "job.moved",
@@ -80,7 +108,6 @@ def conclude(services: Services, job: JobRecord, event: Event) -> Report:
                 "code": after.error.code if after.error else None,
             },
         )
-    return report_of(after)
 
 
 def report_of(job: JobRecord) -> Report:

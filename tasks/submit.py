@@ -1,35 +1,32 @@
 """`sceneshift.submit`: look at the sources, store the intent, send the request once, store what came of it.
 
-Run twice: the second run finds the intent without an answer and hands the job to a person; it never sends again.
+Run twice: the second run finds the intent without an answer, and does what the policy for unknown outcomes says.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
+from dataclasses import replace
 from typing import Any
 
 from celery import shared_task
 
 from sceneshift.errors import SceneshiftError
-from sceneshift.identifiers import submission_nonce
-from sceneshift.jobs.decisions import after_bad_source, next_step
-from sceneshift.jobs.events import Event, IntentStored, JobRefused, SubmissionDelayed, SubmissionLost
-from sceneshift.jobs.gates import has_fit_sources, holds_permit, slot_delay, without_permit
+from sceneshift.jobs.decisions import after_bad_source
+from sceneshift.jobs.events import Event, JobRefused, SubmissionDelayed
+from sceneshift.jobs.gates import Permit, has_fit_sources, holds_permit, without_permit
 from sceneshift.jobs.pauses import submit_backoff_seconds
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
-from sceneshift.provider.protocol import Accepted, RenderItem
-from sceneshift.store.jobs import SlotsFullError
+from sceneshift.jobs.unknown_outcomes import may_probe, probe_later
+from sceneshift.provider.protocol import RenderItem
 from storage.opening import fetchable_url
 from storage.source_errors import SourceError
-from tasks.answers import note_answer
 from tasks.preflight import check_sources
+from tasks.sending import conclude_lost, probe, send
 from tasks.services import Services, current_services
-from tasks.spool import SpooledKey
 from tasks.steps import Report, conclude, taking
 
-log = logging.getLogger(__name__)
+RECOVERY_LOOK_MAX_SECONDS = 20.0
 
 
 @shared_task(name="sceneshift.submit")
@@ -45,11 +42,7 @@ def submit_job(services: Services, job_id: str, step: str) -> Report:
         if job is None:
             return {"skipped": taken.reason}
         if job.state is JobState.SUBMITTING:
-            fault = JobFault(
-                code="outcome_unknown",
-                message="the worker that was sending it disappeared: it may have been accepted and charged",
-            )
-            return conclude(services, job, SubmissionLost(fault=fault))
+            return _recover(services, job)
         admitted = holds_permit(job, services.store.clock.now())
         try:
             item = _render_item(services, job)
@@ -58,61 +51,38 @@ def submit_job(services: Services, job_id: str, step: str) -> Report:
                 check_sources(services, job.id, item)
         except SceneshiftError as error:
             return conclude(services, job, _unsendable(job, error))
-        if not admitted and (delay := _wait_for_permit(services, job)):
+        permit = services.store.permits.reserve_submission(job.id, holds_moment=admitted)
+        if delay := without_permit(job, permit, services.store.clock.now()):
             return conclude(services, job, delay)
-        return _submit_once(services, job, body)
+        return send(services, job, body)
 
 
-def _wait_for_permit(services: Services, job: JobRecord) -> SubmissionDelayed | None:
-    permit = services.store.permits.reserve_submission(job.id)
-    return without_permit(job, permit.moment, services.store.clock.now())
-
-
-def _submit_once(services: Services, job: JobRecord, body: bytes) -> Report:
-    nonce = submission_nonce(job.id, job.epoch)
-    intent = IntentStored(nonce=nonce, request_hash=hashlib.sha256(body).hexdigest())
-    try:
-        change = services.store.jobs.transition(job, intent, slots=services.store.permits.limits.max_in_flight)
-    except SlotsFullError:
-        # Another worker took the last slot since the permit was given.
-        return conclude(services, job, slot_delay(job))
-    if change is None:
-        return {"skipped": "stale"}
-    # Nothing that can fail stands between the answer and its place in the store.
-    submitting, now = change.after, services.store.clock.now()
-    outcome = services.provider.submit(body, nonce=nonce)
-    event = next_step(submitting, outcome, services.policy, now)
-    if isinstance(outcome, Accepted):
-        report = _conclude_accepted(services, submitting, outcome, event, sent_at=now)
-    else:
-        report = conclude(services, submitting, event)
-    note_answer(services, submitting, outcome)
-    return report
-
-
-def _conclude_accepted(
-    services: Services, job: JobRecord, outcome: Accepted, event: Event, *, sent_at: float
-) -> Report:
-    """The key is on disk first, for it is paid: a kill or an outage of the job store does not lose it.
-
-    Not even the clock is asked before, for that may be the job store's.
-    """
-    key = SpooledKey(
-        job_id=job.id,
-        nonce=job.nonce,
-        result_key=outcome.result_key,
-        request_id=outcome.request_id,
-        sent_at=sent_at,
+def _recover(services: Services, job: JobRecord) -> Report:
+    """A request of this job may have been accepted: its worker disappeared, or it was to be asked again."""
+    fault = JobFault(
+        code="outcome_unknown",
+        message="the worker that was sending it disappeared: it may have been accepted and charged",
     )
-    services.spool.keep(key)
-    log.info("submission.accepted", extra={"job_id": job.id, "result_key": outcome.result_key})
+    policy, now = services.policy.unknown_outcomes, services.store.clock.now()
+    if not may_probe(job, policy, now):
+        return conclude_lost(services, job, job.error or fault)
     try:
-        report = conclude(services, job, event)
-    except Exception:
-        services.spool.defer(key)
-        raise
-    services.spool.settle(key)
-    return report
+        body = services.provider.request_body(_render_item(services, job))
+    except SceneshiftError:
+        # Its source cannot be signed any more: nothing can be asked again.
+        return conclude_lost(services, job, fault)
+    permit = services.store.permits.reserve_submission(job.id, holds_moment=holds_permit(job, now), holds_slot=True)
+    if delay := without_permit(job, permit, services.store.clock.now()):
+        return conclude(services, job, probe_later(_unhurried(job, permit, delay), policy))
+    return probe(services, job, body)
+
+
+def _unhurried(job: JobRecord, permit: Permit, delay: SubmissionDelayed) -> SubmissionDelayed:
+    """Such jobs are not parked, so while the breaker is open they look less and less often whether it still is."""
+    if permit.moment is not None:
+        return delay
+    pause = min(RECOVERY_LOOK_MAX_SECONDS, submit_backoff_seconds(job))
+    return replace(delay, retry_in_seconds=max(delay.retry_in_seconds, pause))
 
 
 def _render_item(services: Services, job: JobRecord) -> RenderItem:

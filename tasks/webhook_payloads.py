@@ -6,8 +6,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sceneshift.handle import timings_of
 from sceneshift.jobs.record import JobRecord, OutputImage
+from sceneshift.jobs.states import Charge, JobState
+from sceneshift.snapshots import ended_late, timings_of
 from sceneshift.store.deliveries import Delivery
 from sceneshift.webhooks import event_payload
 from storage.objects import ObjectStore
@@ -16,7 +17,8 @@ from storage.objects import ObjectStore
 def webhook_body(delivery: Delivery, job: JobRecord, objects: ObjectStore, *, link_lifetime_seconds: float) -> bytes:
     """The exact bytes to sign and send.
 
-    State, sequence and error are those of the event; only a finished job has outputs, and those do not change.
+    State, sequence, error and lateness are those of the event; only a finished job has outputs, and those do not
+    change.
     """
     finished = job.state.is_final and delivery.state == str(job.state)
     order = job.order
@@ -32,12 +34,17 @@ def webhook_body(delivery: Delivery, job: JobRecord, objects: ObjectStore, *, li
         "missing": [missing.to_json() for missing in job.missing] if finished else [],
         "source": {"image": without_query(order.image)},
         "provenance": {"digital_source_type": "compositeWithTrainedAlgorithmicMedia"},
-        "charge": str(job.charge),
+        "charge": _charge(job),
         "timings": {name: value for name, value in asdict(timings_of(job)).items() if value is not None},
         "error": asdict(delivery.error) if delivery.error else None,
-        "late": finished and job.overdue,
+        "late": JobState(delivery.state).is_final and ended_late(job, delivery.occurred_at),
     }
     return event_payload(delivery.type, occurred_at=delivery.occurred_at, data=data)
+
+
+def _charge(job: JobRecord) -> str:
+    """What the job cost, in the three words that receivers know: what the provider gave back later is no event."""
+    return str(Charge.CHARGED if job.charge is Charge.REFUNDED_BY_HAND else job.charge)
 
 
 def _output(output: OutputImage, objects: ObjectStore, link_lifetime_seconds: float) -> dict[str, Any]:

@@ -41,6 +41,8 @@ def settings(tmp_path: Path) -> Settings:
         # Tests of our own limits set them.
         submit_rate=None,
         query_rate=None,
+        # So do tests of waiting for the disk: the session's server answers within its second.
+        disk_wait_seconds=None,
         webhook_secret="whsec_" + "dGVzdC1zZWNyZXQtZm9yLXVuaXQtdGVzdHMtb25seQ==",
     )
 

@@ -18,8 +18,10 @@ PAUSE_MAX_SECONDS = 600.0
 
 PAUSE_MIN_SECONDS = 1.0
 
-WINDOW_SECONDS = 15.0
+SPEED_SHOWN_PER_SECOND = 1.0
+"""Below this, the fleet's speed says more about what it had to do than about what it can do."""
 
+WINDOW_SECONDS = 15.0
 
 FRESH_SECONDS = 2.0
 """So much work of the fleet may wait in the queue of first submissions before more of it is published."""
@@ -47,7 +49,7 @@ def admit(*, queue_length: int | None, begun_per_second: float, lease_seconds: f
     """
     if queue_length is None:
         return Admission(waiting=False, fresh=0 if filled_slowly else None)
-    room = max(DUPLICATES_ALLOWED, int(begun_per_second * FRESH_SECONDS)) - queue_length
+    room = _fresh_max(begun_per_second) - queue_length
     return Admission(
         waiting=queue_length <= max(DUPLICATES_ALLOWED, begun_per_second * lease_seconds),
         fresh=max(0, room) if filled_slowly else None,
@@ -59,6 +61,23 @@ def pause_for_backlog(queue_length: int, begun_per_second: float, lease_seconds:
     if begun_per_second <= 0:
         return lease_seconds
     return min(max(queue_length / begun_per_second, PAUSE_MIN_SECONDS), PAUSE_MAX_SECONDS)
+
+
+def pause_for_room(queue_length: int, begun_per_second: float, lease_seconds: float) -> float:
+    """How long to wait before looking for room in this queue again: until it should have some, within bounds.
+
+    A fleet that had little to do has not shown how fast it is, so its queue is not believed to stay long.
+    """
+    excess = queue_length - _fresh_max(begun_per_second)
+    if excess <= 0:
+        return PAUSE_MIN_SECONDS
+    if begun_per_second < SPEED_SHOWN_PER_SECOND:
+        return lease_seconds
+    return min(max(excess / begun_per_second, PAUSE_MIN_SECONDS), PAUSE_MAX_SECONDS)
+
+
+def _fresh_max(begun_per_second: float) -> int:
+    return max(DUPLICATES_ALLOWED, int(begun_per_second * FRESH_SECONDS))
 
 
 class BeginRates:

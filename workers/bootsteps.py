@@ -11,12 +11,16 @@ from kombu import Connection
 from kombu.exceptions import ChannelError
 
 from sceneshift.messages import CeleryPublisher
+from sceneshift.queues import length_of
 from sceneshift.settings import current_settings
 from sceneshift.store.connection import TIMEKEEPER
 from sceneshift.store.opening import open_job_store
 from tasks.services import open_services, provide_services
 from workers.health import Heartbeat, heartbeat_path
 from workers.leases import LeaseKeeper
+from workers.outage_watch import OutageWatch
+from workers.recovery_keeper import RecoveryKeeper
+from workers.recurring import Recurring
 from workers.spool_keeper import SpoolKeeper
 from workers.timekeeper import Timekeeper
 
@@ -24,28 +28,27 @@ log = logging.getLogger(__name__)
 
 
 class TimekeeperStep(bootsteps.StartStopStep):
-    """Gives the tasks their services, and runs what works beside them: timekeeper, leases and spool.
+    """Gives the tasks their services, and runs what works beside them, on threads of their own.
 
-    The leases are kept for as long as the process lives, the others until the worker is told to stop.
+    Leases are kept, and the job store is watched, for as long as the process lives: its last tasks need both when the
+    worker was told to stop. The others run until then.
     """
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        self._timekeeper: Timekeeper | None = None
         self._leases: LeaseKeeper | None = None
-        self._spool: SpoolKeeper | None = None
+        self._recovery: RecoveryKeeper | None = None
+        self._timekeeper: Timekeeper | None = None
+        self._until_stopped: list[Recurring] = []
 
     def start(self, worker: Any) -> None:
         settings = current_settings()
         services = open_services(settings, worker.app)
         provide_services(services)
-        # For as long as the process lives: when it is told to stop, its last tasks still need their leases.
         self._leases = LeaseKeeper(open_job_store(settings, patience=TIMEKEEPER).due, services.holds)
         self._leases.start()
-        self._spool = SpoolKeeper(services)
-        self._spool.start()
         self._timekeeper = Timekeeper(
             # Its own connection without patience: a store that is away must not hide that this thread is alive.
             store=open_job_store(settings, patience=TIMEKEEPER),
@@ -55,15 +58,16 @@ class TimekeeperStep(bootsteps.StartStopStep):
             interval_seconds=settings.timekeeper_interval_seconds,
             poll_batch_max=settings.poll_batch_max,
         )
-        self._timekeeper.start()
+        self._recovery = RecoveryKeeper(services)
+        self._recovery.start()
+        self._until_stopped = [SpoolKeeper(services), OutageWatch(services), self._timekeeper]
+        for each in self._until_stopped:
+            each.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
-        if self._timekeeper is not None:
-            self._timekeeper.stop()
-            self._timekeeper = None
-        if self._spool is not None:
-            self._spool.stop()
-            self._spool = None
+        # The timekeeper first: it brings new work.
+        while self._until_stopped:
+            self._until_stopped.pop().stop()
 
     def terminate(self, worker: Any) -> None:
         self.stop(worker)
@@ -81,7 +85,7 @@ class QueueLengths:
         with self._lock:
             try:
                 self._connection = self._connection or self._app.connection_for_read()
-                return _length_of(self._connection.default_channel, queue)
+                return length_of(self._connection.default_channel, queue)
             except ChannelError:
                 return 0
             except Exception:
@@ -89,14 +93,3 @@ class QueueLengths:
                     self._connection.collect(socket_timeout=1.0)
                 self._connection = None
                 raise
-
-
-def _length_of(channel: Any, queue: str) -> int:
-    """The number of messages that wait in the queue.
-
-    On Redis, kombu 5.7 answers a passive declaration wrongly when keys have a prefix (its EXISTS goes without it), so
-    its virtual channels are asked for the size itself.
-    """
-    if hasattr(channel, "_size"):
-        return int(channel._size(queue))  # noqa: SLF001  # what every virtual transport of kombu implements
-    return int(channel.queue_declare(queue, passive=True).message_count)

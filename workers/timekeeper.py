@@ -17,11 +17,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sceneshift.identifiers import step_kind
 from sceneshift.messages import Publisher, StepMessage, message_for_due
-from sceneshift.store.due import DueStep
+from sceneshift.store.due import BACKLOG, BROKER, DueStep
 from sceneshift.store.opening import Store
-from sceneshift.store.permits import Limits
-from workers.backlog import FRESH_SECONDS, BeginRates, admit, pause_for_backlog
+from workers.admission import PUBLISH_RETRY_SECONDS, Admission, QueueLength
+from workers.backlog import BeginRates
 from workers.health import Heartbeat
+from workers.parking import PutOff
 from workers.recurring import Recurring
 
 log = logging.getLogger(__name__)
@@ -30,15 +31,9 @@ CLAIM_MAX = 500
 BATCH_FROM = 25
 """From so many polls due at once, a message carries a batch; below it, one job, which Flower shows as its own chain."""
 BATCH_MAX = 50
-PUBLISH_RETRY_SECONDS = 2.0
 RATE_SAMPLE_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
 STORE_PAUSE_SECONDS = 1.0
-
-FILLED_SLOWLY = frozenset({"sceneshift.submit"})
-"""Callers publish urgent jobs to this queue themselves: what comes from here must not stand in front of them."""
-
-QueueLength = Callable[[str], int]
 
 
 class Timekeeper(Recurring):
@@ -61,16 +56,14 @@ class Timekeeper(Recurring):
         super().__init__("timekeeper")
         self._store = store
         self._publisher = publisher
-        self._queue_length = queue_length
         self._heartbeat = heartbeat
         self._interval_seconds = interval_seconds
         self._poll_batch_max = poll_batch_max
         self._monotonic = monotonic
         self._rates = BeginRates()
+        self._admission = Admission(store=store, queue_length=queue_length, rates=self._rates, monotonic=monotonic)
         self._claim_from = float("-inf")
         self._next: dict[str, float] = defaultdict(float)
-        self._lengths: dict[str, int] = defaultdict(int)
-        self._broker_quiet_until = float("-inf")
 
     def _turn(self) -> float:
         """One tick, whatever comes of it; returns the pause until the next. Only a store that is away is no fault."""
@@ -114,82 +107,24 @@ class Timekeeper(Recurring):
         return True
 
     def _bring_back(self, task: str, steps: list[DueStep]) -> None:
-        ready, put_off = self._split(task, steps)
-        if put_off:
-            pause = self._pause_seconds(task)
-            log.info("timekeeper.backlog", extra={"task": task, "steps": len(put_off), "pause_seconds": pause})
-            self._store.due.postpone(put_off, pause, apart_seconds=self._apart_seconds(task))
-        if task == "sceneshift.poll":
-            ready = self._within_query_rate(ready)
+        ready, put_off = self._admission.sort(task, steps)
+        for wait in put_off:
+            self._put_off(task, wait)
         handed_out = self._store.due.hand_out(ready) if ready else []
         if handed_out and not self._publisher.publish(messages_for(task, handed_out, batch_max=self._poll_batch_max)):
-            self._store.due.postpone(handed_out, PUBLISH_RETRY_SECONDS)
+            self._put_off(task, PutOff(steps=handed_out, blocked_by=BROKER, pause_seconds=PUBLISH_RETRY_SECONDS))
 
-    def _split(self, task: str, steps: list[DueStep]) -> tuple[list[DueStep], list[DueStep]]:
-        """What is published now, and what is put off because of the length of its queue."""
-        fresh = [step for step in steps if not step.waiting]
-        waiting = [step for step in steps if step.waiting]
-        if not waiting and task not in FILLED_SLOWLY:
-            return fresh, []
-        admission = admit(
-            queue_length=self._length(task),
-            begun_per_second=self._rates.per_second(task),
-            lease_seconds=self._store.due.lease_seconds,
-            filled_slowly=task in FILLED_SLOWLY,
+    def _put_off(self, task: str, wait: PutOff) -> None:
+        if wait.blocked_by in {BACKLOG, BROKER}:
+            about = {"task": task, "steps": len(wait.steps), "pause_seconds": wait.pause_seconds}
+            log.info("timekeeper.put_off", extra={**about, "blocked_by": wait.blocked_by})
+        self._store.due.postpone(
+            wait.steps,
+            wait.pause_seconds,
+            apart_seconds=wait.apart_seconds,
+            blocked_by=wait.blocked_by,
+            longer_seconds=wait.longer_seconds,
         )
-        room = len(fresh) if admission.fresh is None else admission.fresh
-        if task in FILLED_SLOWLY:
-            fresh, room = self._behind_urgent_ones(fresh, room)
-        if admission.waiting:
-            return [*waiting, *fresh[:room]], fresh[room:]
-        return fresh[:room], [*waiting, *fresh[room:]]
-
-    def _behind_urgent_ones(self, fresh: list[DueStep], room: int) -> tuple[list[DueStep], int]:
-        """The steps with those first that somebody was at before, and how many of all the permits have room for.
-
-        Those get their permits where they use them, each with a moment of its own; or they hold one already, and must
-        be looked after because their worker is dead.
-        """
-        known = [step for step in fresh if not step.is_new]
-        new = [step for step in fresh if step.is_new]
-        wanted = max(0, min(len(new), room - len(known)))
-        more = self._store.permits.room_for_bulk(wanted, within_seconds=FRESH_SECONDS) if wanted else 0
-        return [*known, *new], min(room, len(known) + more)
-
-    def _within_query_rate(self, steps: list[DueStep]) -> list[DueStep]:
-        """The questions that may be asked now; the others are put off until the rate allows them."""
-        if not steps:
-            return []
-        taken, wait_seconds = self._store.permits.take_queries(len(steps))
-        if taken < len(steps):
-            self._store.due.postpone(steps[taken:], wait_seconds, apart_seconds=1 / (self._limits.query_rate or 1.0))
-        return steps[:taken]
-
-    @property
-    def _limits(self) -> Limits:
-        return self._store.permits.limits
-
-    def _apart_seconds(self, task: str) -> float:
-        """What is put off comes back no faster than it can be used."""
-        rate = self._limits.submit_rate if task in FILLED_SLOWLY else None
-        return 1 / rate if rate else 0.0
-
-    def _length(self, task: str) -> int | None:
-        """The queue's length as it was a moment ago, or None when the broker does not say."""
-        if self._monotonic() < self._broker_quiet_until:
-            return None
-        try:
-            length = self._lengths[task] = self._queue_length(task)
-        except Exception as error:  # noqa: BLE001  # a broker that cannot be asked cannot be published to either
-            log.warning("timekeeper.broker_away", extra={"error": type(error).__name__})
-            self._broker_quiet_until = self._monotonic() + PUBLISH_RETRY_SECONDS
-            return None
-        return length
-
-    def _pause_seconds(self, task: str) -> float:
-        if self._monotonic() < self._broker_quiet_until:
-            return PUBLISH_RETRY_SECONDS
-        return pause_for_backlog(self._lengths[task], self._rates.per_second(task), self._store.due.lease_seconds)
 
 
 def messages_for(task: str, steps: Sequence[DueStep], *, batch_max: int = BATCH_MAX) -> list[StepMessage]:

@@ -17,16 +17,21 @@ from redis.exceptions import (
 )
 
 from sceneshift.cli import EXIT_UNREACHABLE, EXIT_USAGE
-from sceneshift.cli.findings import Finding, failure, fine, warning
+from sceneshift.cli.findings import Finding, Level, failure, fine, warning
+from sceneshift.cli.output import clock_time
 from sceneshift.cli.shown_settings import described, is_about_url
+from sceneshift.clock import SystemClock
 from sceneshift.errors import ConfigurationError
 from sceneshift.messages import producer_app
 from sceneshift.settings import Settings
 from sceneshift.store.connection import CALLER, connect
+from sceneshift.store.keys import Keys
+from sceneshift.store.recovery import Recovery, RecoveryState
 
 OLDEST = (6, 2)
 SKEW_MAX_SECONDS = 5.0
 _REFUSED = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
+_NO_FILE = "no append-only file"
 _EVICTION = "every key here is a job's: an evicted one is lost, with what was paid for it"
 
 
@@ -36,9 +41,12 @@ def store_findings(settings: Settings, *, now: Callable[[], float] = time.time) 
     try:
         with closing(connect(url, CALLER)) as client:
             client.ping()
+            configuration = _configuration(client)
             return [
                 fine("job store", "answers"),
-                *server_findings(_information(client), _configuration(client)),
+                *server_findings(_information(client), configuration),
+                *durability_findings(settings, _cannot_wait(client), configuration.get("appendfsync")),
+                recovery_finding(Recovery(client, Keys(settings.key_prefix), SystemClock()).state()),
                 clock_finding(*_clocks(client, now)),
             ]
     except ConfigurationError as error:
@@ -73,6 +81,17 @@ def _configuration(client: Redis) -> Mapping[Any, Any]:
     except ResponseError:
         # Managed servers do not let their users read the configuration; many tell the policy in INFO.
         return {}
+
+
+def _cannot_wait(client: Redis) -> str:
+    """Why the server cannot say what is on its disk; empty when it can."""
+    try:
+        # This connection has written nothing, so that the answer comes at once.
+        client.execute_command("WAITAOF", 1, 0, 100)  # type: ignore[no-untyped-call]  # redis-py left it untyped
+    except ResponseError as error:
+        text = str(error).lower()
+        return _NO_FILE if "append" in text else "no WAITAOF, or not for us"
+    return ""
 
 
 def _clocks(client: Redis, now: Callable[[], float]) -> tuple[float, float]:
@@ -131,6 +150,41 @@ def _persistence_finding(append_only: Any, fsync: str | None) -> Finding:
         loss = "all that the system has not written yet" if fsync == "no" else "the last second"
         return warning("persistence", text, f"set appendfsync to always: a power failure takes {loss}")
     return fine("persistence", "append-only file, appendfsync always")
+
+
+def durability_findings(settings: Settings, cannot_wait: str, fsync: str | None) -> list[Finding]:
+    """Whether what the store confirms is on a disk, or remembered somewhere else.
+
+    `cannot_wait` is why the server cannot tell what is on its disk; empty when it can.
+    """
+    disk = _disk_finding(settings.disk_wait_seconds, cannot_wait, fsync)
+    if settings.intent_log == "storage":
+        return [disk, fine("intent log", "job store and bucket: a job store that forgets is told what was submitted")]
+    if disk.level is Level.OK:
+        return [disk, fine("intent log", "job store only")]
+    remedy = "set SCENESHIFT_INTENT_LOG to storage, or mend the disk wait: a restart may forget what was paid for"
+    return [disk, warning("intent log", "job store only, which may lose what it confirmed", remedy)]
+
+
+def _disk_finding(wait_seconds: float | None, cannot_wait: str, fsync: str | None) -> Finding:
+    if fsync == "always" and cannot_wait != _NO_FILE:
+        return fine("disk wait", "appendfsync always: what is confirmed is on the server's disk")
+    if cannot_wait:
+        remedy = "use Redis 7.2 or Valkey or newer, with an append-only file, and let its users call WAITAOF"
+        return warning("disk wait", f"the server cannot tell what is on its disk ({cannot_wait})", remedy)
+    if fsync == "no":
+        return warning("disk wait", "the server leaves its disk to the system", "set appendfsync to everysec or always")
+    if wait_seconds is None:
+        return warning("disk wait", "WAITAOF is there, and not used", "set SCENESHIFT_DISK_WAIT_SECONDS to 2")
+    return fine("disk wait", f"orders, intents and result keys wait for it, up to {wait_seconds:g} s (WAITAOF)")
+
+
+def recovery_finding(state: RecoveryState | None) -> Finding:
+    """Whether anything is submitted at all."""
+    if state is None:
+        return fine("recovery mode", "off")
+    text = f"on since {clock_time(state.since)} UTC, so nothing is submitted: {state.reason}"
+    return failure("recovery mode", text, "sceneshift recovery, and docs/how-to/recover-the-job-store.md")
 
 
 def clock_finding(theirs: float, ours: float) -> Finding:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sceneshift.cli import job_decisions
+from sceneshift.cli.explained import next_of
 from sceneshift.cli.output import clock_time, print_json, print_table, snapshot_document
 from sceneshift.client import cancel_job, current_client, enqueue_job, get_job
 from sceneshift.errors import InvalidRequestError, SceneshiftError, StoreUnavailableError
 from sceneshift.handle import JobEvent, JobSnapshot, snapshot_of
-from sceneshift.jobs.events import ResolveAction
 from sceneshift.jobs.states import JobState
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -24,6 +23,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.group("jobs")
 def command() -> None:
     """Order, look at, follow, cancel and decide about jobs."""
+
+
+command.add_command(job_decisions.retry)
+command.add_command(job_decisions.resolve)
 
 
 @command.command("list")
@@ -106,36 +109,30 @@ def _print_snapshot(snapshot: JobSnapshot, webhooks: list[tuple[str, object]]) -
 @click.argument("job_id")
 @as_json
 def explain(job_id: str, *, as_json: bool) -> None:
-    """Print a job's timeline, and what it waits for now."""
-    job = get_job(job_id)
-    snapshot = job.snapshot()
-    events = job.timeline()
+    """Print a job's timeline, what it waits for now, and what happens next and when."""
+    events = get_job(job_id).timeline()
     answer = _kept_answer(job_id)
+    record = current_client().load(job_id)
+    snapshot, comes_next = snapshot_of(record), next_of(current_client(), record)
     if as_json:
-        timeline = [_entry(event) for event in events]
-        document = snapshot_document(snapshot)
-        print_json({"job": document, "timeline": timeline, "unreadable_answer": answer is not None})
+        print_json(
+            {
+                "job": snapshot_document(snapshot),
+                "timeline": [_entry(event) for event in events],
+                "next": comes_next.document(),
+                "unreadable_answer": answer is not None,
+            }
+        )
         return
-    kept = f"{len(answer)} characters are kept: sceneshift jobs answer {job_id}" if answer else None
-    more = [("next step", _next_step(job_id)), ("unreadable answer", kept)]
-    _print_snapshot(snapshot, [*_webhooks(job_id), *((name, text) for name, text in more if text)])
+    kept = (
+        [("unreadable answer", f"{len(answer)} characters are kept: sceneshift jobs answer {job_id}")] if answer else []
+    )
+    _print_snapshot(snapshot, [*_webhooks(job_id), *kept])
     click.echo()
     for event in events:
         click.echo(_line(event))
-
-
-def _next_step(job_id: str) -> str | None:
-    """The step that comes next, and when it is looked at; None when nothing happens by itself any more."""
-    from sceneshift.store.connection import translating  # noqa: PLC0415
-
-    client = current_client()
-    job = client.load(job_id)
-    with translating(StoreUnavailableError, "try again", job_id=job_id):
-        due_at = client.store.due.due_at(job_id)
-    if due_at is None or math.isinf(due_at):
-        return None
-    turn = " or later: urgent jobs go first" if job.state is JobState.QUEUED and not job.blocked_by else ""
-    return f"{job.step}, at {clock_time(due_at)} UTC{turn}"
+    click.echo()
+    click.echo(comes_next.text)
 
 
 def _kept_answer(job_id: str) -> str | None:
@@ -191,27 +188,6 @@ def cancel(job_id: str, *, keep_result: bool, as_json: bool) -> None:
         print_json({"job_id": job_id, "outcome": str(outcome)})
     else:
         click.echo(str(outcome))
-
-
-@command.command("resolve")
-@click.argument("job_id")
-@click.option("--attach", "result_key", help="The provider accepted it: this is the result key from its console.")
-@click.option("--resubmit", is_flag=True, help="It never arrived: submit it again. Needs --spend.")
-@click.option("--spend", is_flag=True, help="Yes, this may pay a second time.")
-@click.option("--fail", is_flag=True, help="Give it up.")
-@as_json
-def resolve(job_id: str, result_key: str | None, *, resubmit: bool, spend: bool, fail: bool, as_json: bool) -> None:
-    """Decide about a job that needs attention, after a look at the provider's console."""
-    if [bool(result_key), resubmit, fail].count(True) != 1:
-        raise click.UsageError("give exactly one of --attach RESULT_KEY, --resubmit and --fail")
-    if resubmit and not spend:
-        raise click.UsageError("--resubmit may pay a second time: add --spend when that is what you want")
-    action: ResolveAction = "attach" if result_key else "resubmit" if resubmit else "fail"
-    snapshot = get_job(job_id).resolve(action, by=getpass.getuser(), result_key=result_key or "")
-    if as_json:
-        print_json(snapshot_document(snapshot))
-    else:
-        click.echo(f"{job_id} is {snapshot.state}")
 
 
 @command.command("enqueue")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,7 +12,7 @@ from typing import Any
 
 import click
 
-from sceneshift.handle import JobSnapshot
+from sceneshift.snapshots import JobSnapshot
 
 
 def print_json(document: Any) -> None:
@@ -28,6 +30,14 @@ def print_table(rows: Sequence[Sequence[object]], headings: Sequence[str]) -> No
 
 def _cell(value: object) -> str:
     return "-" if value is None or value == "" else str(value)
+
+
+def current_user() -> str:
+    """Who calls, by name; in a container that knows no names, by number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def clock_time(moment: float | None) -> str | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sceneshift import identifiers
+from sceneshift.jobs.ledger import Decision, LedgerMove
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import Charge, JobState
 
@@ -46,6 +47,10 @@ class Change:
     publish: bool = False
     keep_due: bool = False
     """The running step keeps its lease: only a mark was made on the record."""
+    ledger: tuple[LedgerMove, ...] = ()
+    decision: Decision | None = None
+    outcome: Literal["", "sent", "unknown"] = ""
+    """What the shares of unknown outcomes are counted from."""
 
     @property
     def releases_idempotency_key(self) -> bool:
@@ -112,6 +117,11 @@ def unused_number(job: JobRecord) -> int:
     return job.revision + 1
 
 
+def later_epoch(job: JobRecord) -> int | None:
+    """The job's epoch for its timeline, when it is not the first."""
+    return job.epoch if job.epoch > 1 else None
+
+
 def hold(job: JobRecord, fault: JobFault, now: float) -> Change:
     """The job waits for a person, and its owner is told."""
     draft = Draft(job, now)
@@ -169,3 +179,22 @@ def finish(
         code=error.code if error else None,
         images=len(after.outputs) or None,
     )
+
+
+def drop(job: JobRecord, now: float, *, record: JobRecord | None = None) -> Change:
+    """The job, or the `record` that it has become, ends as cancelled, and nothing of it is in the bucket.
+
+    When images of it may lie there already, the step that removes them comes first.
+    """
+    base = record or job
+    if base.rendered_at is None:
+        return finish(job, JobState.CANCELLED, now, record=base)
+    after = base.evolve(
+        state=JobState.STORING,
+        cancel="discard",
+        error=None,
+        blocked_by="",
+        blocked_until=None,
+        **next_step_fields(job, "finalize", unused_number(job)),
+    )
+    return Draft(job, now).change(after, due_at=now, publish=True, event="cancel_requested", result="discard")

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from sceneshift.jobs import events
 from sceneshift.jobs.faults import WAITS_FOR, fault_of
+from sceneshift.jobs.latency import Latency
 from sceneshift.jobs.pauses import (
     STRIKES_MAX,
     SUBMIT_RETRY_FIRST_SECONDS,
@@ -16,7 +17,7 @@ from sceneshift.jobs.pauses import (
     submit_backoff_seconds,
 )
 from sceneshift.jobs.policy import Policy
-from sceneshift.jobs.polling import after_query
+from sceneshift.jobs.polling import after_query, first_poll_seconds
 from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
 from sceneshift.provider.protocol import (
     Accepted,
@@ -47,14 +48,20 @@ _ACCOUNT = frozenset({ErrorKind.CREDITS_EXHAUSTED, ErrorKind.UNAUTHORIZED, Error
 _LOST = frozenset({ErrorKind.NONCE_USED, ErrorKind.NO_RECORD, ErrorKind.EXECUTION_FAILED})
 
 
-def next_step(job: JobRecord, outcome: SubmitOutcome | QueryOutcome, policy: Policy, now: float) -> events.Event:
+def next_step(
+    job: JobRecord,
+    outcome: SubmitOutcome | QueryOutcome,
+    policy: Policy,
+    now: float,
+    latency: Latency | None = None,
+) -> events.Event:
     """The event that this answer of the provider means for this job."""
     match outcome:
         case Accepted():
             return events.SubmissionAccepted(
                 result_key=outcome.result_key,
                 request_id=outcome.request_id,
-                first_poll_in_seconds=spread(job, policy.poll_first_seconds),
+                first_poll_in_seconds=first_poll_seconds(job, policy, latency),
             )
         case NotSent():
             return events.SubmissionDelayed(
@@ -71,7 +78,7 @@ def next_step(job: JobRecord, outcome: SubmitOutcome | QueryOutcome, policy: Pol
                 fault=JobFault(code="outcome_unknown", message=outcome.reason, request_id=request_id)
             )
         case Pending() | Succeeded() | RenderFailed() | QueryFailed():
-            return after_query(job, outcome, policy, now)
+            return after_query(job, outcome, policy, now, latency)
         case _:
             assert_never(outcome)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sceneshift.jobs.faults import UNKNOWN_OUTCOME
 from sceneshift.jobs.record import JobFault, MissingOutput, OutputImage
+from sceneshift.jobs.unknown_outcome_policy import AfterLoss
 
 SubmissionStrike = Literal["source", "refusal", "none"]
 ResolveAction = Literal["resubmit", "attach", "fail"]
@@ -17,6 +19,11 @@ class IntentStored:
 
     nonce: str
     request_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeStarted:
+    """The request of unknown outcome is about to be sent once more, with its own nonce."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +53,38 @@ class SubmissionDelayed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionLost:
-    """The request may have been accepted and charged, and nobody here can tell."""
+    """The request may have been accepted and charged, and nobody here can tell.
+
+    `then` is what the policy makes of that, and `by` its name; `retry_in_seconds` is the pause before the request is
+    sent again, where it is, and `blocked_by` what it waits for.
+    """
+
+    fault: JobFault
+    then: AfterLoss = "hold"
+    by: str = ""
+    retry_in_seconds: float = 0.0
+    blocked_by: str = UNKNOWN_OUTCOME
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether somebody has said what follows."""
+        return bool(self.by)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionForgotten:
+    """The job store has lost its memory of a submission that was about to be sent; somebody else remembers it."""
+
+    fault: JobFault
+    epoch: int
+    nonce: str
+    submits: int
+    intent_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultKeyTaken:
+    """The provider accepted the request under a result key that another job has."""
 
     fault: JobFault
 
@@ -120,18 +158,39 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A person decided about a job that needed attention; `by` says who, for the timeline."""
+    """A person decided about a job that needed attention; `by` says who and `why`, for timeline and ledger."""
 
     action: ResolveAction
     by: str
+    why: str = ""
     result_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """A person has a failed job go on: from the provider's answer, or from a new submission, which is paid for."""
+
+    by: str
+    why: str = ""
+    from_submit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refunded:
+    """A person says that the provider gave back what this job cost."""
+
+    by: str
+    why: str = ""
 
 
 Event = (
     IntentStored
+    | ProbeStarted
     | SubmissionAccepted
     | SubmissionDelayed
     | SubmissionLost
+    | SubmissionForgotten
+    | ResultKeyTaken
     | JobRefused
     | PollScheduled
     | ResultsReady
@@ -141,4 +200,6 @@ Event = (
     | StepPoisoned
     | CancelRequested
     | Resolved
+    | Retried
+    | Refunded
 )

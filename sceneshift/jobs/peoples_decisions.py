@@ -1,4 +1,4 @@
-"""What a person's decision makes of a job: cancelling it, and deciding about one that is held."""
+"""What a person's decision makes of a job: cancelling it, deciding about one that is held, retrying one that failed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from sceneshift.jobs.change import (
     Change,
     Draft,
     StaleEventError,
+    drop,
     finish,
     next_step_fields,
     require,
     unused_number,
 )
+from sceneshift.jobs.lost_submissions import anew
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge, JobState
 
@@ -29,11 +31,11 @@ def cancel(job: JobRecord, event: events.CancelRequested, now: float) -> Change:
     if job.state.is_final or job.cancel:
         raise StaleEventError(f"{job.id} is {job.state}, cancel={job.cancel or 'no'}")
     if job.state is JobState.QUEUED:
-        return finish(job, JobState.CANCELLED, now)
+        return finish(job, JobState.CANCELLED, now) if event.keep_result else drop(job, now)
     if job.state is JobState.RENDERING and not event.keep_result:
-        return finish(job, JobState.CANCELLED, now)
+        return drop(job, now)
     if job.state is JobState.NEEDS_ATTENTION and _has_nothing_to_wait_for(job, event):
-        return finish(job, JobState.CANCELLED, now, record=job.evolve(outputs=()))
+        return finish(job, JobState.CANCELLED, now) if event.keep_result else drop(job, now)
     # A request may be on its way, the result is wanted, or images must be removed: the step that is due sees to it.
     wish = "keep" if event.keep_result else "discard"
     change = Draft(job, now).change(
@@ -57,11 +59,17 @@ def resolve(job: JobRecord, event: events.Resolved, now: float) -> Change:
     """
     require(job, JobState.NEEDS_ATTENTION)
     resolutions: dict[str, Callable[[], Change]] = {
-        "fail": lambda: finish(job, JobState.CANCELLED if job.cancel else JobState.FAILED, now, error=job.error),
+        "fail": lambda: _resolve_by_giving_up(job, now),
         "attach": lambda: _resolve_by_attaching(job, event, now),
         "resubmit": lambda: _resolve_by_resubmitting(job, event, now),
     }
     return resolutions[event.action]()
+
+
+def _resolve_by_giving_up(job: JobRecord, now: float) -> Change:
+    if job.cancel == "discard":
+        return drop(job, now)
+    return finish(job, JobState.CANCELLED if job.cancel else JobState.FAILED, now, error=job.error)
 
 
 def _resolve_by_attaching(job: JobRecord, event: events.Resolved, now: float) -> Change:
@@ -76,26 +84,70 @@ def _resolve_by_attaching(job: JobRecord, event: events.Resolved, now: float) ->
     if not attached.result_key:
         raise StaleEventError(f"{job.id} has no result key, and none was given")
     if job.cancel == "discard":
-        return finish(job, JobState.CANCELLED, now, record=attached)
+        return drop(job, now, record=attached)
     after = attached.evolve(state=JobState.RENDERING, **next_step_fields(job, "poll", unused_number(job)))
     return Draft(job, now).change(
-        after, due_at=now, publish=True, event="resolved", action="attach", by=event.by, result_key=after.result_key
+        after,
+        due_at=now,
+        publish=True,
+        event="resolved",
+        action="attach",
+        by=event.by,
+        why=event.why,
+        result_key=after.result_key,
     )
 
 
 def _resolve_by_resubmitting(job: JobRecord, event: events.Resolved, now: float) -> Change:
     if job.cancel:
-        return finish(job, JobState.CANCELLED, now)
-    after = job.evolve(
-        state=JobState.QUEUED,
-        epoch=job.epoch + 1,
-        earlier_charge=job.earlier_charge.or_more(job.charge),
-        nonce="",
-        result_key="",
-        strikes=0,
-        refusals=0,
-        error=None,
-        blocked_by="",
-        **next_step_fields(job, "submit", unused_number(job)),
+        return drop(job, now) if job.cancel == "discard" else finish(job, JobState.CANCELLED, now)
+    return Draft(job, now).change(
+        anew(job), due_at=now, publish=True, event="resolved", action="resubmit", by=event.by, why=event.why
     )
-    return Draft(job, now).change(after, due_at=now, publish=True, event="resolved", action="resubmit", by=event.by)
+
+
+def retry(job: JobRecord, event: events.Retried, now: float) -> Change:
+    """A failed job goes on: it asks the provider again under the key that it has, or is submitted once more.
+
+    Raises:
+        StaleEventError: it has not failed, or there is no key to ask with.
+    """
+    require(job, JobState.FAILED)
+    patience = (job.deadline_at or job.created_at) - job.created_at
+    revived = job.evolve(
+        finished_at=None,
+        error=None,
+        outputs=(),
+        missing=(),
+        strikes=0,
+        cancel="",
+        overdue=False,
+        deadline_at=now + patience,
+    )
+    if event.from_submit:
+        after = anew(revived)
+    elif not job.result_key:
+        raise StaleEventError(f"{job.id} has no result key")
+    else:
+        after = revived.evolve(state=JobState.RENDERING, **next_step_fields(job, "poll", unused_number(job)))
+    return Draft(job, now).change(
+        after,
+        due_at=now,
+        publish=True,
+        event="retried",
+        by=event.by,
+        why=event.why,
+        start="submit" if event.from_submit else "query",
+    )
+
+
+def refund(job: JobRecord, event: events.Refunded, now: float) -> Change:
+    """The job stays what it is, and its charge says that it was given back.
+
+    Raises:
+        StaleEventError: it was not charged, or it has not ended.
+    """
+    if not job.state.is_final or job.charge not in {Charge.CHARGED, Charge.UNKNOWN}:
+        raise StaleEventError(f"{job.id} is {job.state}, and its charge is {job.charge}")
+    after = job.evolve(charge=Charge.REFUNDED_BY_HAND)
+    return Draft(job, now).change(after, due_at=None, event="refunded", by=event.by, why=event.why)

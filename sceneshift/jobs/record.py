@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from sceneshift.identifiers import created_at, submission_nonce
 from sceneshift.jobs.order import JobOrder
 from sceneshift.jobs.states import Charge, JobState
 
@@ -97,7 +98,11 @@ class JobRecord:
     parent_step: str = ""
     epoch: int = 1
     earlier_charge: Charge = Charge.NOT_CHARGED
-    """What the submissions before this one cost, when a person had the job submitted again."""
+    """What the submissions before this one cost, when the job was submitted again although that may cost twice."""
+    resubmits: int = 0
+    """So often the policy for unknown outcomes has had it submitted again."""
+    intent_at: float | None = None
+    """When the submission that still counts was about to be sent, stored in whole seconds; None when there is none."""
     nonce: str = ""
     request_hash: str = ""
     result_key: str = ""
@@ -136,6 +141,10 @@ class JobRecord:
         """The record's own hash; what is empty is left out."""
         fields = {name: _dump(name, getattr(self, name)) for name in _HASH_FIELDS}
         fields = {name: text for name, text in fields.items() if text != ""}
+        if self.nonce and self.nonce == submission_nonce(self.id, self.epoch):
+            fields["nonce"] = _DERIVED
+        if abs(created_at(self.id) - self.created_at) < _TIME_GRAIN_SECONDS:
+            fields["created_at"] = _DERIVED
         if self.error:
             fields["error"] = self.error.to_text()
         return {**self.unknown_fields, "id": self.id, "sku": self.sku or "", **fields}
@@ -154,7 +163,12 @@ class JobRecord:
     @classmethod
     def from_fields(cls, fields: Mapping[str, str], order: str, results: str | None = None) -> JobRecord:
         """The record that `to_fields`, `JobOrder.to_json` and `results_json` wrote."""
-        known = {name: _load(name, fields[name]) for name in _HASH_FIELDS if name in fields}
+        derived = {name for name in ("nonce", "created_at") if fields.get(name) == _DERIVED}
+        known = {name: _load(name, fields[name]) for name in _HASH_FIELDS if name in fields and name not in derived}
+        if "nonce" in derived:
+            known["nonce"] = submission_nonce(fields["id"], known["epoch"])
+        if "created_at" in derived:
+            known["created_at"] = created_at(fields["id"])
         document = json.loads(results) if results else {}
         return cls(
             id=fields["id"],
@@ -172,7 +186,12 @@ class JobRecord:
         return replace(self, **changes)
 
 
-_TIMES = frozenset({"created_at", "submitted_at", "rendered_at", "finished_at", "deadline_at", "blocked_until"})
+_DERIVED = "="
+"""In place of a nonce that follows from job and epoch, and of a time of creation that is in the id."""
+_TIME_GRAIN_SECONDS = 0.0011
+_TIMES = frozenset(
+    {"created_at", "submitted_at", "rendered_at", "finished_at", "deadline_at", "blocked_until", "intent_at"}
+)
 _CHARGES = frozenset({"charge", "earlier_charge"})
 _COUNTERS = frozenset(
     {
@@ -185,6 +204,7 @@ _COUNTERS = frozenset(
         "polls",
         "strikes",
         "refusals",
+        "resubmits",
         "store_attempts",
         "sequence",
     }
@@ -192,16 +212,18 @@ _COUNTERS = frozenset(
 _HASH_FIELDS = (
     "version", "state", "step", "created_at", "revision", "fence", "begun", "starts", "parent_step", "epoch",
     "earlier_charge", "nonce", "request_hash", "result_key", "request_id", "charge", "submits", "polls", "strikes",
-    "refusals",
-    "store_attempts", "submitted_at", "rendered_at", "finished_at", "deadline_at", "overdue", "cancel", "blocked_by",
-    "blocked_until", "sequence",
+    "refusals", "resubmits", "intent_at", "store_attempts", "submitted_at", "rendered_at", "finished_at", "deadline_at",
+    "overdue", "cancel", "blocked_by", "blocked_until", "sequence",
 )  # fmt: skip
-_ALL_FIELDS = frozenset({*_HASH_FIELDS, "id", "sku", "error", "token", "starts_since"})
+_ALL_FIELDS = frozenset({*_HASH_FIELDS, "id", "sku", "error", "token", "starts_since", "parked"})
 
 
 def _dump(name: str, value: Any) -> str:
     if value is None or value is False or (name == "earlier_charge" and value is Charge.NOT_CHARGED):
         return ""
+    if name == "intent_at":
+        # Never later than it was; and Redis packs a whole number into a third of its digits.
+        return str(int(value))
     if name in _TIMES:
         return f"{value:.3f}"
     if name in _COUNTERS:

@@ -29,13 +29,20 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """No step will follow; webhooks go on by themselves."""
-        return not TRANSITIONS[self]
+        """No step will follow by itself; webhooks go on."""
+        return self in _FINAL
 
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset(
-        {JobState.QUEUED, JobState.SUBMITTING, JobState.NEEDS_ATTENTION, JobState.FAILED, JobState.CANCELLED}
+        {
+            JobState.QUEUED,
+            JobState.SUBMITTING,
+            JobState.NEEDS_ATTENTION,
+            JobState.STORING,
+            JobState.FAILED,
+            JobState.CANCELLED,
+        }
     ),
     JobState.SUBMITTING: frozenset(
         {
@@ -43,12 +50,20 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
             JobState.SUBMITTING,
             JobState.NEEDS_ATTENTION,
             JobState.RENDERING,
+            JobState.STORING,
             JobState.FAILED,
             JobState.CANCELLED,
         }
     ),
     JobState.NEEDS_ATTENTION: frozenset(
-        {JobState.NEEDS_ATTENTION, JobState.QUEUED, JobState.RENDERING, JobState.FAILED, JobState.CANCELLED}
+        {
+            JobState.NEEDS_ATTENTION,
+            JobState.QUEUED,
+            JobState.RENDERING,
+            JobState.STORING,
+            JobState.FAILED,
+            JobState.CANCELLED,
+        }
     ),
     JobState.RENDERING: frozenset(
         {JobState.RENDERING, JobState.STORING, JobState.NEEDS_ATTENTION, JobState.FAILED, JobState.CANCELLED}
@@ -63,18 +78,25 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
             JobState.CANCELLED,
         }
     ),
-    JobState.SUCCEEDED: frozenset(),
-    JobState.PARTIAL: frozenset(),
-    JobState.FAILED: frozenset(),
-    JobState.CANCELLED: frozenset(),
+    JobState.SUCCEEDED: frozenset({JobState.SUCCEEDED}),
+    JobState.PARTIAL: frozenset({JobState.PARTIAL}),
+    JobState.FAILED: frozenset({JobState.FAILED, JobState.QUEUED, JobState.RENDERING}),
+    JobState.CANCELLED: frozenset({JobState.CANCELLED}),
 }
-"""From each state, where a transition may lead; itself, where a step only moves its time or leaves a mark."""
+"""From each state, where a transition may lead; itself, where a step only moves its time or leaves a mark.
+
+What is final stays so, but for a failed job that a person retries.
+"""
+
+_FINAL = frozenset({JobState.SUCCEEDED, JobState.PARTIAL, JobState.FAILED, JobState.CANCELLED})
 
 
 class Charge(StrEnum):
     """What a job has cost, as far as we know."""
 
     NOT_CHARGED = "not_charged"
+    REFUNDED_BY_HAND = "refunded_by_hand"
+    """It was charged, and a person has noted that the provider gave it back."""
     UNKNOWN = "unknown"
     CHARGED = "charged"
 

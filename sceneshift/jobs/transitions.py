@@ -10,37 +10,55 @@ from dataclasses import replace
 from typing import assert_never
 
 from sceneshift import identifiers
-from sceneshift.jobs import events
+from sceneshift.jobs import events, ledger
 from sceneshift.jobs.change import (
     Change,
     Draft,
     StaleEventError,
+    drop,
     finish,
     hold,
+    later_epoch,
     next_step_fields,
     require,
     unused_number,
 )
-from sceneshift.jobs.peoples_decisions import cancel, resolve
+from sceneshift.jobs.lost_submissions import duplicate, forgotten, lost, probe_started
+from sceneshift.jobs.peoples_decisions import cancel, refund, resolve, retry
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import Charge, JobState
 
 
-def advance(job: JobRecord, event: events.Event, now: float) -> Change:  # noqa: C901, PLR0911, PLR0912  # one case per event
-    """What this event makes of this job.
+def advance(job: JobRecord, event: events.Event, now: float) -> Change:
+    """What this event makes of this job, and of the ledger.
 
     Raises:
         StaleEventError: the event does not fit the job's state.
     """
+    change = _change_of(job, event, now)
+    return replace(
+        change,
+        ledger=ledger.moves(job, change.after, event),
+        decision=ledger.decision_of(job, change.after, event, now),
+    )
+
+
+def _change_of(job: JobRecord, event: events.Event, now: float) -> Change:  # noqa: C901, PLR0911, PLR0912  # one case per event
     match event:
         case events.IntentStored():
             return _intent_stored(job, event, now)
+        case events.ProbeStarted():
+            return probe_started(job, now)
         case events.SubmissionAccepted():
             return _accepted(job, event, now)
         case events.SubmissionDelayed():
             return _submission_delayed(job, event, now)
         case events.SubmissionLost():
-            return _lost(job, event, now)
+            return lost(job, event, now)
+        case events.SubmissionForgotten():
+            return forgotten(job, event, now)
+        case events.ResultKeyTaken():
+            return duplicate(job, event, now)
         case events.JobRefused():
             return _refused(job, event, now)
         case events.PollScheduled():
@@ -61,6 +79,10 @@ def advance(job: JobRecord, event: events.Event, now: float) -> Change:  # noqa:
             return cancel(job, event, now)
         case events.Resolved():
             return resolve(job, event, now)
+        case events.Retried():
+            return retry(job, event, now)
+        case events.Refunded():
+            return refund(job, event, now)
         case _:
             assert_never(event)
 
@@ -74,9 +96,17 @@ def _require_open_submission(job: JobRecord) -> None:
 
 def _refused(job: JobRecord, event: events.JobRefused, now: float) -> Change:
     _require_open_submission(job)
+    record = job.evolve(intent_at=None, charge=job.earlier_charge)
     if job.cancel:
-        return finish(job, JobState.CANCELLED, now, charge=job.earlier_charge)
-    return finish(job, JobState.FAILED, now, charge=job.earlier_charge, error=event.fault)
+        return _cancelled(job, record, now)
+    return finish(job, JobState.FAILED, now, record=record, error=event.fault)
+
+
+def _cancelled(job: JobRecord, record: JobRecord, now: float) -> Change:
+    """Nothing was accepted, and the owner does not want it any more."""
+    if job.cancel == "discard":
+        return drop(job, now, record=record)
+    return finish(job, JobState.CANCELLED, now, record=record)
 
 
 def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Change:
@@ -86,17 +116,20 @@ def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Ch
         nonce=event.nonce,
         request_hash=event.request_hash[:16],
         submits=job.submits + 1,
+        intent_at=now,
         strikes=0,
         charge=job.earlier_charge.or_more(Charge.UNKNOWN),
         blocked_by="",
         blocked_until=None,
     )
-    change = Draft(job, now).change(after, due_at=now, event="submitting", epoch=job.epoch)
+    change = Draft(job, now).change(after, due_at=now, event="submitting", epoch=later_epoch(job))
     # The step goes on: the request follows.
-    return replace(change, keep_due=True)
+    return replace(change, keep_due=True, outcome="sent")
 
 
 def _accepted(job: JobRecord, event: events.SubmissionAccepted, now: float) -> Change:
+    if job.state.is_final:
+        return _accepted_too_late(job, event, now)
     # An answer that arrives after its worker was given up for dead is still the answer.
     _require_open_submission(job)
     require(job, JobState.SUBMITTING, JobState.NEEDS_ATTENTION)
@@ -111,16 +144,31 @@ def _accepted(job: JobRecord, event: events.SubmissionAccepted, now: float) -> C
         blocked_until=None,
     )
     if job.cancel == "discard":
-        return finish(job, JobState.CANCELLED, now, record=accepted)
+        return drop(job, now, record=accepted)
     number = unused_number(job) if job.polls else 1
     after = accepted.evolve(state=JobState.RENDERING, **next_step_fields(job, "poll", number))
-    return Draft(job, now).change(after, due_at=now + event.first_poll_in_seconds, event="accepted", epoch=job.epoch)
+    return Draft(job, now).change(
+        after, due_at=now + event.first_poll_in_seconds, event="accepted", epoch=later_epoch(job)
+    )
+
+
+def _accepted_too_late(job: JobRecord, event: events.SubmissionAccepted, now: float) -> Change:
+    """The job was given up as of unknown outcome. It stays so, but what it cost is known, and a person can fetch it."""
+    if job.result_key or (job.intent_at is None and job.charge is not Charge.UNKNOWN):
+        raise StaleEventError(f"{job.id} is {job.state}, and its charge is {job.charge}")
+    after = job.evolve(
+        result_key=event.result_key,
+        request_id=event.request_id or "",
+        charge=Charge.REFUNDED_BY_HAND if job.charge is Charge.REFUNDED_BY_HAND else Charge.CHARGED,
+        submitted_at=job.intent_at or now,
+    )
+    return Draft(job, now).change(after, due_at=None, event="accepted_too_late", provider_request=event.request_id)
 
 
 def _submission_delayed(job: JobRecord, event: events.SubmissionDelayed, now: float) -> Change:
     _require_open_submission(job)
     if job.cancel:
-        return finish(job, JobState.CANCELLED, now, charge=job.earlier_charge)
+        return _cancelled(job, job.evolve(intent_at=None, charge=job.earlier_charge), now)
     until = now + event.retry_in_seconds
     held = job.state is JobState.NEEDS_ATTENTION
     number = unused_number(job) if held else identifiers.step_number(job.step) + 1
@@ -129,6 +177,7 @@ def _submission_delayed(job: JobRecord, event: events.SubmissionDelayed, now: fl
         epoch=job.epoch + 1 if event.new_epoch else job.epoch,
         **_counts_after_delay(job, event),
         charge=job.earlier_charge,
+        intent_at=None,
         error=None,
         blocked_by=event.blocked_by,
         blocked_until=until,
@@ -154,11 +203,6 @@ def _counts_after_delay(job: JobRecord, event: events.SubmissionDelayed) -> dict
         case "none":
             return {"strikes": 0, "refusals": 0}
     return {"strikes": 0}
-
-
-def _lost(job: JobRecord, event: events.SubmissionLost, now: float) -> Change:
-    require(job, JobState.SUBMITTING)
-    return hold(job, event.fault, now)
 
 
 def _poll_scheduled(job: JobRecord, event: events.PollScheduled, now: float) -> Change:

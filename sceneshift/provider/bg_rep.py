@@ -19,7 +19,7 @@ from sceneshift import __version__
 from sceneshift.errors import ConfigurationError
 from sceneshift.provider.answer import Answer, read_answer
 from sceneshift.provider.classification import is_about_nonce
-from sceneshift.provider.exchange_limit import LimitedTransport
+from sceneshift.provider.exchange_limit import SEND_BY, LimitedTransport
 from sceneshift.provider.outcomes import query_outcome, submit_outcome
 from sceneshift.provider.protocol import (
     Endpoint,
@@ -136,9 +136,12 @@ class BgRepProvider:
         """The exact bytes that `submit` sends for this item."""
         return submit_body(item)
 
-    def submit(self, body: bytes, *, nonce: str) -> SubmitOutcome:
-        """What became of this submission, after exactly one request with exactly these bytes and this nonce."""
-        answer = self._post(Endpoint.SUBMIT, body, nonce)
+    def submit(self, body: bytes, *, nonce: str, send_by: float | None = None) -> SubmitOutcome:
+        """What became of this submission, after exactly one request with exactly these bytes and this nonce.
+
+        After `send_by` (of the monotonic clock) nothing is sent any more.
+        """
+        answer = self._post(Endpoint.SUBMIT, body, nonce, send_by=send_by)
         return submit_outcome(answer) if isinstance(answer, Answer) else answer
 
     def query(self, result_key: str) -> QueryOutcome:
@@ -161,7 +164,9 @@ class BgRepProvider:
     def _ask_once(self, result_key: str) -> Answer | NotSent | OutcomeUnknown:
         return self._post(Endpoint.QUERY, query_body(result_key), self._new_nonce())
 
-    def _post(self, endpoint: Endpoint, body: bytes, nonce: str) -> Answer | NotSent | OutcomeUnknown:
+    def _post(
+        self, endpoint: Endpoint, body: bytes, nonce: str, *, send_by: float | None = None
+    ) -> Answer | NotSent | OutcomeUnknown:
         """The answer to one request, whole or not; where none came, whether the request can have arrived.
 
         Raises:
@@ -170,9 +175,15 @@ class BgRepProvider:
         client = self._clients[endpoint]
         if client.is_closed:
             raise RuntimeError("the provider is closed")
+        if send_by is not None and self._monotonic() > send_by:
+            return NotSent(reason="too late to be sent: the worker was asleep")
         try:
             with client.stream(
-                "POST", f"{self._base_url}/{endpoint}", content=body, headers={"X-Ca-Nonce": nonce}
+                "POST",
+                f"{self._base_url}/{endpoint}",
+                content=body,
+                headers={"X-Ca-Nonce": nonce},
+                extensions={SEND_BY: send_by},
             ) as response:
                 read, fault = self._read_body(response)
             return read_answer(

@@ -7,6 +7,7 @@ end, would hold a worker for ever.
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ import httpcore
 import httpx
 
 from sceneshift.guarded_network import ExchangeTime
+
+SEND_BY = "sceneshift_send_by"
+"""The request's extension that says until when (`time.monotonic`) its first byte may be sent; None: at any time."""
 
 
 class LimitedTransport(httpx.HTTPTransport):
@@ -37,6 +41,7 @@ class LimitedTransport(httpx.HTTPTransport):
         super().__init__(verify=tls, trust_env=False)
         self._exchange_seconds = exchange_seconds
         self._time = ExchangeTime(monotonic)
+        self._sending = _SendingTime(monotonic)
         # The base class has no parameter for the network below its pool.
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
@@ -44,13 +49,38 @@ class LimitedTransport(httpx.HTTPTransport):
             max_keepalive_connections=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
             retries=0,
-            network_backend=_Backend(self._time),
+            network_backend=_Backend(self._time, self._sending),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer's headers have arrived; its body is read by this thread, in what is left of the time."""
         self._time.start(self._exchange_seconds)
+        self._sending.start(request.extensions.get(SEND_BY))
         return super().handle_request(request)
+
+
+class _SendingTime:
+    """Until when this thread may send its request."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._thread = threading.local()
+
+    def start(self, send_by: float | None) -> None:
+        self._thread.send_by = send_by
+        self._thread.has_sent = False
+
+    def check(self) -> None:
+        """The next bytes may be sent.
+
+        Raises:
+            httpcore.ConnectTimeout: it is too late, and nothing was sent.
+            httpcore.WriteTimeout: it is too late, and a part was sent.
+        """
+        if self._thread.send_by is not None and self._monotonic() > self._thread.send_by:
+            error = httpcore.WriteTimeout if self._thread.has_sent else httpcore.ConnectTimeout
+            raise error("too late to be sent: the worker was asleep")
+        self._thread.has_sent = True
 
 
 @contextmanager
@@ -62,9 +92,10 @@ def _ending_as(error: type[Exception]) -> Iterator[None]:
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self, remaining: ExchangeTime) -> None:
+    def __init__(self, remaining: ExchangeTime, sending: _SendingTime) -> None:
         self._backend = httpcore.SyncBackend()
         self._time = remaining
+        self._sending = sending
 
     def connect_tcp(
         self,
@@ -76,15 +107,17 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         with _ending_as(httpcore.ConnectTimeout):
             left = self._time.left(timeout)
-        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options), self._time)
+        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        return _Stream(stream, self._time, self._sending)
 
 
 class _Stream(httpcore.NetworkStream):
     """A connection of which every step has what is left of the exchange."""
 
-    def __init__(self, stream: httpcore.NetworkStream, remaining: ExchangeTime) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, remaining: ExchangeTime, sending: _SendingTime) -> None:
         self._stream = stream
         self._time = remaining
+        self._sending = sending
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with _ending_as(httpcore.ReadTimeout):
@@ -92,6 +125,7 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._sending.check()
         with _ending_as(httpcore.WriteTimeout):
             left = self._time.left(timeout)
         self._stream.write(buffer, left)
@@ -104,7 +138,7 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         with _ending_as(httpcore.ConnectTimeout):
             left = self._time.left(timeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._time)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._time, self._sending)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -166,8 +166,11 @@ class Provider(Protocol):
         """The exact bytes that `submit` sends for this item, for the intent's hash."""
         ...
 
-    def submit(self, body: bytes, *, nonce: str) -> SubmitOutcome:
-        """Send one submission, once, with exactly this nonce. Never retried below this call."""
+    def submit(self, body: bytes, *, nonce: str, send_by: float | None = None) -> SubmitOutcome:
+        """Send one submission, once, with exactly this nonce. Never retried below this call.
+
+        Nothing is sent after `send_by` (`time.monotonic`): a worker that was asleep for long learns `NotSent` instead.
+        """
         ...
 
     def query(self, result_key: str) -> QueryOutcome:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 STARTS_REMEMBERED_SECONDS = 72 * 3600.0
 POSTPONE_MAX_SECONDS = 600.0
 
+BACKLOG = "backlog"
+LANE = "lane"
+QUERY_RATE = "query_rate"
+BROKER = "broker"
+"""What a timekeeper alone makes a job wait for, as `blocked_by`; it also says `in_flight`, and the breaker's words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
@@ -35,7 +41,8 @@ class Hold:
 class DueStep:
     """A claimed step, ready to be published.
 
-    `waiting` says that an earlier message of it was not taken yet; `is_new`, that nobody has ever been at the job.
+    `waiting` says that an earlier message of it was not taken yet; `is_new`, that nobody has ever been at the job;
+    `state` is the job's.
     """
 
     subject_id: str
@@ -45,6 +52,11 @@ class DueStep:
     job_id: str
     waiting: bool
     is_new: bool = False
+    state: str = ""
+
+    @property
+    def is_delivery(self) -> bool:
+        return self.subject_id != self.job_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +83,9 @@ class DueIndex:
         self._keys = keys
         self._clock = clock
         self.lease_seconds = lease_seconds
-        self._begin = load_script(client, "begin")
+        self._begin = load_script(client, "begin", parts=["unpark"])
         self._claim = load_script(client, "claim")
-        self._hand_out = load_script(client, "hand_out")
+        self._hand_out = load_script(client, "hand_out", parts=["unpark"])
         self._renew = load_script(client, "renew")
         self._postpone = load_script(client, "postpone")
 
@@ -108,7 +120,7 @@ class DueIndex:
             for subject_id in ids:
                 pipeline.hmget(
                     self._keys.subject(subject_id),
-                    ["step", "sku", "parent_step", "job_id", "fence", "begun", "blocked_by"],
+                    ["step", "sku", "parent_step", "job_id", "fence", "begun", "state"],
                 )
             rows = pipeline.execute()
         orphans = [subject_id for subject_id, row in zip(ids, rows, strict=True) if row[0] is None]
@@ -122,9 +134,10 @@ class DueIndex:
                 parent_step=parent or "",
                 job_id=job_id or subject_id,
                 waiting=int(fence or 0) > int(begun or 0),
-                is_new=not fence and not blocked_by,
+                is_new=not fence and not parent,
+                state=state or "",
             )
-            for subject_id, (step, sku, parent, job_id, fence, begun, blocked_by) in zip(ids, rows, strict=True)
+            for subject_id, (step, sku, parent, job_id, fence, begun, state) in zip(ids, rows, strict=True)
             if step is not None
         ]
 
@@ -140,18 +153,34 @@ class DueIndex:
             answers = pipeline.execute()
         return [step for step, answer in zip(steps, answers, strict=True) if answer]
 
-    def postpone(self, steps: Sequence[DueStep], seconds: float, *, apart_seconds: float = 0.0) -> None:
+    def postpone(
+        self,
+        steps: Sequence[DueStep],
+        seconds: float,
+        *,
+        apart_seconds: float = 0.0,
+        blocked_by: str = "",
+        longer_seconds: float = 0.0,
+    ) -> None:
         """These steps are looked at again after this time instead of after a lease, unless they have passed.
 
-        Each of them so much later than the one before it, up to `POSTPONE_MAX_SECONDS`.
+        Each of them so much later than the one before it, up to `POSTPONE_MAX_SECONDS`. With `blocked_by`, the records
+        of their jobs say what they wait for, and until when: until that look, or so much `longer_seconds` when the look
+        is only to see whether the wait has ended before its time. Handing the step out ends what they say.
         """
         now = self._clock.now()
         with self._client.pipeline(transaction=False) as pipeline:
             for number, step in enumerate(steps):
-                until = f"{now + min(seconds + number * apart_seconds, max(seconds, POSTPONE_MAX_SECONDS)):.3f}"
+                due_at = now + min(seconds + number * apart_seconds, max(seconds, POSTPONE_MAX_SECONDS))
                 self._postpone(
                     keys=[self._keys.subject(step.subject_id), self._keys.due],
-                    args=[step.subject_id, step.step, until],
+                    args=[
+                        step.subject_id,
+                        step.step,
+                        f"{due_at:.3f}",
+                        "" if step.is_delivery else blocked_by,
+                        f"{due_at + longer_seconds:.3f}",
+                    ],
                     client=pipeline,
                 )
             pipeline.execute()

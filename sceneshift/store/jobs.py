@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Iterator
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sceneshift.jobs.change import Change, StaleEventError
 from sceneshift.jobs.events import (
@@ -14,65 +13,128 @@ from sceneshift.jobs.events import (
     Event,
     ImagesStored,
     JobRefused,
+    Resolved,
+    ResultKeyTaken,
+    Retried,
     SubmissionAccepted,
     SubmissionDelayed,
 )
-from sceneshift.jobs.record import JobRecord
+from sceneshift.jobs.faults import DUPLICATE_RESULT_KEY
+from sceneshift.jobs.ledger import day_of
+from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.jobs.transitions import advance
-from sceneshift.store.deliveries import delivery_fields
+from sceneshift.store.changes import DAY_SECONDS, change_document, result_key_digest, timeline_entry
 from sceneshift.store.keys import Keys
-from sceneshift.store.scripts import load_script
+from sceneshift.store.scripts import Script, load_script
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from sceneshift.clock import Clock
 
-HAND_OUT_FIELDS = ("fence", "begun", "starts", "starts_since")
-"""What belongs to one step and starts anew with the next."""
-
 ATTEMPTS = 5
 """How often an event is put to a job that keeps moving under it."""
-
-
-class Applied(StrEnum):
-    """What became of a change."""
-
-    APPLIED = "applied"
-    STALE = "stale"
-    FORBIDDEN = "forbidden"
-    FULL = "full"
 
 
 class SlotsFullError(Exception):
     """Raised when an intent cannot be stored because the provider is at as many jobs as it may be."""
 
 
+class RecoveringError(Exception):
+    """Raised when an intent cannot be stored because the deployment is in recovery mode."""
+
+
+class RolledBackError(Exception):
+    """Raised when an intent cannot be stored because the server has forgotten an earlier one of this worker."""
+
+
+class NotOnDiskError(Exception):
+    """Raised when the server has made a change and its disk did not confirm it in time; `change` is that change."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__("the job store's disk has not confirmed")
+        self.change = change
+
+
+class AcceptanceNotOnDiskError(Exception):
+    """Raised when the server has a new job and its disk did not confirm it in time."""
+
+
+class ResultKeyTakenError(Exception):
+    """Raised when a result key cannot be attached because another job, `owner_id`, has it."""
+
+    def __init__(self, owner_id: str) -> None:
+        super().__init__(owner_id)
+        self.owner_id = owner_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentGuard:
+    """What must hold when an intent is stored: a slot is free, and the server remembers this worker's earlier ones.
+
+    `takes_slot` is not so for a job that has one; `witnessed` counts the intents that the witness knows of.
+    """
+
+    takes_slot: bool = True
+    witness: str = ""
+    witnessed: int = 0
+
+
+class Applied(NamedTuple):
+    """What became of a change: the script's answer, and whether it is on the server's disk (None: not asked)."""
+
+    answer: str
+    on_disk: bool | None = None
+
+
+class DiskCall(Protocol):
+    """Runs a script, and waits until the server's disk has what it wrote."""
+
+    def call(self, script: Script, keys: Sequence[str], args: Sequence[str | float]) -> tuple[Any, bool | None]:
+        """The script's answer, and whether its writes are on disk; None when the server cannot tell."""
+        ...
+
+
 class JobStore:
     """The records of all jobs, on one Redis-protocol server."""
 
     def __init__(
-        self, client: Redis, keys: Keys, clock: Clock, *, lease_seconds: float, retention_seconds: float
+        self,
+        client: Redis,
+        keys: Keys,
+        clock: Clock,
+        *,
+        lease_seconds: float,
+        retention_seconds: float,
+        slots: int | None = None,
+        disk: DiskCall | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._retention_seconds = retention_seconds
+        self._slots = slots
+        self._disk = disk
         self._accept = load_script(client, "accept")
         self._advance = load_script(client, "advance")
+        self._mark = load_script(client, "mark")
 
     def accept(self, job: JobRecord, *, publish: bool) -> str:
         """The job is stored and due; returns its id, or that of the job that has the same idempotency key.
 
         `publish` says that its first message follows at once, so the timekeepers leave it alone for a lease.
+
+        Raises:
+            AcceptanceNotOnDiskError: it is stored, and the server's disk has not confirmed that in time.
         """
         keys, key = self._keys, job.order.idempotency_key
         fields = {**job.to_fields(), **({"fence": "1"} if publish else {})}
-        entry = _timeline_entry(job.created_at, JobState.QUEUED, "enqueued", {"lane": job.order.lane})
+        entry = timeline_entry(job.created_at, JobState.QUEUED, "enqueued", {"lane": job.order.lane})
         due_at = job.created_at + (self._lease_seconds if publish else 0.0)
-        answer = self._accept(
+        answer, on_disk = self._on_disk(
+            self._accept,
             keys=[
                 keys.idempotency(key) if key else keys.job(job.id),
                 keys.job(job.id),
@@ -91,7 +153,20 @@ class JobStore:
                 *(part for pair in fields.items() for part in pair),
             ],
         )
+        if on_disk is False:
+            raise AcceptanceNotOnDiskError
         return str(answer)
+
+    def _on_disk(self, script: Script, keys: Sequence[str], args: Sequence[str | float]) -> tuple[Any, bool | None]:
+        """The script's answer, after its writes are on disk where that can be had."""
+        if self._disk is None:
+            return script(keys=keys, args=args), None
+        return self._disk.call(script, keys, args)
+
+    def is_on_disk(self) -> bool:
+        """Whether all that this process has stored so far is on the server's disk, as far as it can tell."""
+        _, on_disk = self._on_disk(self._mark, [self._keys.disk_mark], [f"{self._clock.now():.3f}"])
+        return on_disk is not False
 
     def load(self, job_id: str) -> JobRecord | None:
         """The job as it is now, or None when there is none."""
@@ -102,14 +177,18 @@ class JobStore:
             fields, order, results = pipeline.execute()
         return JobRecord.from_fields(fields, order, results) if fields and order else None
 
-    def transition(self, job: JobRecord, event: Event, *, slots: int | None = None) -> Change | None:
+    def transition(self, job: JobRecord, event: Event, *, guard: IntentGuard | None = None) -> Change | None:
         """What the event makes of the job is stored; returns the change, or None when the event came too late.
 
         When something else marked the job meanwhile, the event is put to the job as it is now. An event of a step that
-        has passed is dropped.
+        has passed is dropped. An acceptance under a result key that another job has holds this job instead.
 
         Raises:
-            SlotsFullError: the event is an intent, and already `slots` jobs are at the provider.
+            SlotsFullError: the event is an intent, and as many jobs as may be are at the provider.
+            RecoveringError: it is an intent, and nothing is submitted until lost ones are merged back.
+            RolledBackError: it is an intent, and the server has forgotten an earlier one of this worker.
+            ResultKeyTakenError: a person's decision names a result key that another job has.
+            NotOnDiskError: the change is made, and the server's disk has not confirmed it.
         """
         current: JobRecord | None = job
         for _ in range(ATTEMPTS):
@@ -119,76 +198,63 @@ class JobStore:
                 change = advance(current, event, self._clock.now())
             except StaleEventError:
                 return None
-            applied = self.apply(change, slots=slots)
-            if applied is Applied.APPLIED:
+            applied = self.apply(change, guard=guard)
+            if applied.answer == "applied":
+                if applied.on_disk is False:
+                    raise NotOnDiskError(change)
                 return change
-            if applied is Applied.FULL:
-                raise SlotsFullError
+            event = _instead_of(event, applied.answer)
             current = self.load(job.id)
         return None
 
-    def apply(self, change: Change, *, slots: int | None = None) -> Applied:
-        """The change is stored whole, or the job has moved and nothing was."""
-        keys, before, after = self._keys, change.before, change.after
+    def apply(self, change: Change, *, guard: IntentGuard | None = None) -> Applied:
+        """The change is stored whole, or the job has moved and nothing was.
+
+        Intents and result keys have waited for the server's disk, where it can tell.
+        """
+        keys, before, after, now = self._keys, change.before, change.after, self._clock.now()
         idempotency_key = before.order.idempotency_key
-        slot_limit = {} if slots is None else {"slots": slots}
-        answer = self._advance(
-            keys=[
-                keys.job(before.id),
-                keys.order(before.id),
-                keys.results(before.id),
-                keys.timeline(before.id),
-                keys.due,
-                keys.jobs(before.state),
-                keys.jobs(after.state),
-                keys.idempotency(idempotency_key) if idempotency_key else keys.job(before.id),
-                keys.jobs(JobState.RENDERING),
-                *(keys.delivery(draft.id) for draft in change.deliveries),
-            ],
-            args=[json.dumps({**self._document(change), **slot_limit}, ensure_ascii=False)],
+        days = [day_of(moment) for moment in (now, now - DAY_SECONDS)]
+        new_key = after.result_key if after.result_key != before.result_key else ""
+        script_keys = [
+            keys.job(before.id),
+            keys.order(before.id),
+            keys.results(before.id),
+            keys.timeline(before.id),
+            keys.due,
+            keys.jobs(before.state),
+            keys.jobs(after.state),
+            keys.idempotency(idempotency_key) if idempotency_key else keys.job(before.id),
+            keys.jobs(JobState.RENDERING),
+            keys.limits,
+            keys.recovery,
+            keys.witnesses,
+            keys.outcomes(int(now // 60)),
+            keys.decisions(days[0]),
+            *(keys.result_keys(day, new_key) for day in days),
+            *(keys.ledger(day_of(job.intent_at or now)) for job in (before, after)),
+            keys.jobs(JobState.SUBMITTING),
+            keys.waiting_for_slot,
+            *(keys.delivery(draft.id) for draft in change.deliveries),
+        ]
+        document = change_document(
+            change,
+            now=now,
+            lease_seconds=self._lease_seconds,
+            retention_seconds=self._retention_seconds,
+            channel=keys.changes(before.id),
         )
-        return Applied(answer)
-
-    def _document(self, change: Change) -> dict[str, Any]:
-        before, after, now = change.before, change.after, self._clock.now()
-        old, new = before.to_fields(), after.to_fields()
-        stepped = before.step != after.step
-        results = after.results_json()
-        changed = {name: text for name, text in new.items() if old.get(name) != text}
-        gone = [name for name in old if name not in new]
-        if stepped:
-            changed = {name: text for name, text in changed.items() if name not in HAND_OUT_FIELDS}
-            gone = [*(name for name in gone if name not in HAND_OUT_FIELDS), *HAND_OUT_FIELDS]
-            if change.publish:
-                changed["fence"] = "1"
-                gone.remove("fence")
-        document: dict[str, Any] = {
-            "id": before.id,
-            "token": secrets.token_hex(6),
-            "from": {"state": before.state, "step": before.step, "revision": str(before.revision)},
-            "to": after.state,
-            "now": f"{now:.3f}",
-            "set": changed,
-            "unset": gone,
-            "timeline": [_timeline_entry(now, after.state, name, about) for name, about in change.timeline],
-            "channel": self._keys.changes(before.id),
-            "deliveries": [delivery_fields(draft, after) for draft in change.deliveries],
-            "delivery_due": f"{now + self._lease_seconds:.3f}",
-        }
-        if results != before.results_json():
-            document["results"] = results
-        if not change.keep_due:
-            document["due"] = self._due_text(change)
-        if after.state.is_final:
-            document["ttl_milliseconds"] = int(self._retention_seconds * 1000)
-            document["release_key"] = change.releases_idempotency_key
-        return document
-
-    def _due_text(self, change: Change) -> str:
-        if change.due_at is None:
-            return ""
-        due_at = change.due_at + (self._lease_seconds if change.publish else 0.0)
-        return "+inf" if due_at == float("inf") else f"{due_at:.3f}"
+        if self._slots is not None:
+            document["slots"] = self._slots
+        if guard is not None:
+            document["intent"] = _guard_document(guard)
+        if new_key:
+            document["result_key"] = result_key_digest(new_key)
+        arguments = [json.dumps(document, ensure_ascii=False)]
+        if guard is None and not new_key:
+            return Applied(str(self._advance(keys=script_keys, args=arguments)))
+        answer, on_disk = self._on_disk(self._advance, script_keys, arguments)
+        return Applied(str(answer), on_disk)
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""
@@ -215,16 +281,43 @@ def _still_concerns(event: Event, seen: JobRecord, current: JobRecord) -> bool:
     """Whether an event that was decided on one record may be put to a later one."""
     if isinstance(event, CancelRequested):
         return True
-    if isinstance(event, SubmissionAccepted | SubmissionDelayed | JobRefused) and seen.state is JobState.SUBMITTING:
+    if isinstance(event, SubmissionAccepted | ResultKeyTaken) and seen.nonce:
         # The answer to this very submission counts even after its worker was given up for dead.
         return current.nonce == seen.nonce
+    if isinstance(event, SubmissionDelayed | JobRefused) and seen.state is JobState.SUBMITTING:
+        # So does a refusal, unless the request was sent more than once: it tells nothing of the others.
+        return (current.nonce, current.submits) == (seen.nonce, seen.submits)
     if isinstance(event, ImagesStored) and current.cancel == "discard" != seen.cancel:
         # The step must run again, to remove what it has stored.
+        return False
+    if isinstance(event, Retried) and current.result_key != seen.result_key:
+        # Its answer came after all: what would have been paid for again can be had for free.
         return False
     return (current.state, current.step) == (seen.state, seen.step)
 
 
-def _timeline_entry(at: float, state: JobState, event: str, about: dict[str, Any]) -> str:
-    return json.dumps(
-        {"at": round(at, 3), "state": str(state), "event": event, **about}, ensure_ascii=False, separators=(",", ":")
+def _guard_document(guard: IntentGuard) -> dict[str, Any]:
+    witness = {"witness": guard.witness, "count": guard.witnessed} if guard.witness else {}
+    return {"takes_slot": guard.takes_slot, **witness}
+
+
+def _instead_of(event: Event, answer: str) -> Event:
+    """The event to try next, after the script said no in this word.
+
+    Raises:
+        SlotsFullError, RecoveringError, RolledBackError, ResultKeyTakenError: as in `transition`.
+    """
+    refusals = {"full": SlotsFullError, "recovering": RecoveringError, "rolled_back": RolledBackError}
+    if answer in refusals:
+        raise refusals[answer]
+    word, _, owner_id = answer.partition(":")
+    if word != "taken":
+        return event
+    if isinstance(event, Resolved):
+        raise ResultKeyTakenError(owner_id)
+    key = event.result_key if isinstance(event, SubmissionAccepted) else ""
+    return ResultKeyTaken(
+        fault=JobFault(
+            code=DUPLICATE_RESULT_KEY, message=f"the provider answered with the result key {key[:100]} of {owner_id}"
+        )
     )

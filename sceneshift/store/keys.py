@@ -5,7 +5,8 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
 
     key                          type     TTL                    written by       holds
     PREFIX:job:ID                hash     retention, when final  accept, advance, the record: short fields only
-                                                                 begin, hand_out
+                                                                 begin, hand_out,
+                                                                 postpone
     PREFIX:job:ID:order          string   retention, when final  accept           what the caller asked for (JSON)
     PREFIX:job:ID:results        string   retention, when final  advance          URLs, outputs, losses (JSON)
     PREFIX:job:ID:timeline       list     retention, when final  accept, advance  one JSON line per event
@@ -21,18 +22,23 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:begun                 hash     none                   begin            messages begun, by task
     PREFIX:rate:NAME             string   seconds                reserve, take    the time up to which permits are given
     PREFIX:waiting_for_slot      zset     trimmed                reserve          job, by when its claim to a slot ends
-    PREFIX:limits                hash     none                   operators        limits that replace the settings
+    PREFIX:limits                hash     none                   operators        limits that replace the settings,
+                                                                                  and NAME:by who set each
     PREFIX:pace:NAME             hash     none                   slow_down        the rate after a throttled answer
-    PREFIX:breaker               hash     none                   reserve, note_*  why submissions are stopped
+    PREFIX:breaker               hash     none                   reserve, note_*, why submissions are stopped
+                                                                 begin_question
     PREFIX:latency:STEPS:OUTPUTS hash     none                   learn_latency    how long such jobs render
     PREFIX:result_keys:DAY:NN    hash     three days             advance          job, by a digest of its result key
     PREFIX:ledger:DAY            hash     400 days               advance, refund  submissions, by charge and state
     PREFIX:ledger:DAY:decisions  list     400 days               advance, refund  who decided what, why, at what cost
     PREFIX:resubmitted:DAY       string   two days               spend            images resubmitted by the policy
     PREFIX:outcomes:MINUTE       hash     ten minutes            advance          submissions, and those unknown
-    PREFIX:generation            hash     none                   witnesses        the store's identity
+    PREFIX:generation            hash     none                   know_generation, the store's identity, and the last
+                                                                 end_recovery     recovery
     PREFIX:witnesses             hash     none                   advance          intents stored, by worker process
-    PREFIX:recovery              hash     none                   witnesses        why nothing is submitted
+    PREFIX:recovery              hash     until it ends          *_recovery,      why nothing is submitted, and what was
+                                                                 note_merge       merged back
+    PREFIX:disk_mark             string   none                   mark             the last time that the disk was asked
     PREFIX:provider:answers      hash     none                   count_answer     how often each odd answer came (JSON)
     PREFIX:provider:kept:CALL    zset     as its answers         keep_answer      keys of kept answers, by when
     PREFIX:celery:*              -        -                      Celery           the broker's keys, when it is here too
@@ -133,6 +139,10 @@ class Keys:
     @property
     def witnesses(self) -> str:
         return f"{self.prefix}:witnesses"
+
+    @property
+    def disk_mark(self) -> str:
+        return f"{self.prefix}:disk_mark"
 
     @property
     def recovery(self) -> str:

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 from sceneshift.clock import Clock, RedisClock
 from sceneshift.settings import Settings
 from sceneshift.store.answers import AnswerStore
+from sceneshift.store.breaker import Breaker
 from sceneshift.store.connection import NOTES, Patience, connect
 from sceneshift.store.deliveries import DeliveryStore
 from sceneshift.store.due import DueIndex
+from sceneshift.store.durability import DiskWait
 from sceneshift.store.jobs import JobStore
 from sceneshift.store.keys import Keys
+from sceneshift.store.latencies import Latencies
+from sceneshift.store.ledger import Ledger
 from sceneshift.store.permits import Limits, Permits
+from sceneshift.store.recovery import Recovery
 from sceneshift.store.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -33,6 +38,10 @@ class Store:
     timeline: Timeline
     answers: AnswerStore
     permits: Permits
+    breaker: Breaker
+    ledger: Ledger
+    latencies: Latencies
+    recovery: Recovery
 
 
 def open_job_store(
@@ -49,10 +58,22 @@ def open_job_store(
         client=client,
         keys=keys,
         clock=clock,
-        jobs=JobStore(client, keys, clock, lease_seconds=lease, retention_seconds=retention),
+        jobs=JobStore(
+            client,
+            keys,
+            clock,
+            lease_seconds=lease,
+            retention_seconds=retention,
+            slots=settings.max_in_flight,
+            disk=DiskWait(client, settings.disk_wait_seconds),
+        ),
         due=DueIndex(client, keys, clock, lease_seconds=lease),
         deliveries=DeliveryStore(client, keys, clock, retention_seconds=retention),
         timeline=Timeline(client, keys),
         answers=AnswerStore(notes, keys, retention_seconds=retention),
         permits=Permits(client, keys, clock, Limits.from_settings(settings)),
+        breaker=Breaker(client, keys, clock),
+        ledger=Ledger(client, keys, clock),
+        latencies=Latencies(notes, keys, clock),
+        recovery=Recovery(client, keys, clock),
     )

@@ -17,7 +17,10 @@ class Script(Protocol):
     def __call__(self, keys: Sequence[str], args: Sequence[str | float], client: Any = None) -> Any: ...
 
 
-def load_script(client: Redis, name: str) -> Script:
-    """The script `lua/NAME.lua`, sent by its digest and reloaded by itself after a restart of the server."""
-    text = (resources.files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
-    return client.register_script(text)
+def load_script(client: Redis, name: str, *, parts: Sequence[str] = ()) -> Script:
+    """The script `lua/NAME.lua`, sent by its digest and reloaded by itself after a restart of the server.
+
+    `parts` are files of functions that several scripts use; they stand before it.
+    """
+    folder = resources.files(__package__) / "lua"
+    return client.register_script("\n".join((folder / f"{each}.lua").read_text("utf-8") for each in (*parts, name)))

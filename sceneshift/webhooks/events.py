@@ -72,7 +72,7 @@ class JobData:
         provenance: how the images declare their origin.
         timings: seconds per phase.
         charge: `not_charged`, `unknown` or `charged`, as far as it was known when this was sent; None when not told.
-        late: the job was overdue when this happened.
+        late: it ended after its deadline, and `job.overdue` had said so; False in an event that is no end.
         raw: the whole `data` object, unknown fields included.
     """
 

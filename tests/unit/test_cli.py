@@ -13,7 +13,6 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import sceneshift.client
-from sceneshift import JobState
 from sceneshift.cli import COMMANDS, cli, exit_code_of, main
 from sceneshift.client import Client
 from sceneshift.errors import (
@@ -31,7 +30,7 @@ from sceneshift.jobs.record import JobRecord
 from sceneshift.settings import Settings, current_settings
 from sceneshift.store.opening import Store
 from tests.factories import NOW, a_job, an_output
-from tests.unit.jobs.situations import FAULT, LATE_KEY, NONCE, SITUATIONS
+from tests.unit.jobs.situations import FAULT, NONCE, SITUATIONS
 from tests.unit.store.inspection import everything, place
 from tests.unit.workers.recording_publisher import RecordingPublisher
 from workers.embedded.processes import free_port
@@ -146,7 +145,7 @@ def test_a_job_is_shown_for_people_and_programs(run: Run, jobs: Place) -> None:
     assert an_output(0).uri in out
 
 
-@pytest.mark.parametrize("command", ["get", "explain", "answer", "watch", "cancel"])
+@pytest.mark.parametrize("command", ["get", "explain", "answer", "watch", "cancel", "retry"])
 def test_a_job_that_is_not_there_is_an_error(run: Run, jobs: Place, command: str) -> None:
     """One sentence on standard error, nothing on standard output, exit code 1."""
     jobs(a_job())
@@ -170,8 +169,11 @@ ID = a_job().id
         ("watch", ID),
         ("cancel", ID),
         ("resolve", ID, "--fail"),
+        ("resolve", "--all", "--fail"),
+        ("retry", ID),
+        ("retry", "--state", "failed"),
     ],
-    ids=lambda command: command[0],
+    ids=" ".join,
 )
 def test_a_store_that_is_away_is_five(run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
     """The error is told without the password, and without a traceback."""
@@ -194,6 +196,8 @@ def test_a_store_that_is_away_is_five(run: Run, monkeypatch: pytest.MonkeyPatch,
         ("answers", "kept", ("answer", "ID")),
         ("jobs", "transition", ("cancel", "ID")),
         ("jobs", "transition", ("resolve", "ID", "--fail")),
+        ("client", "zrange", ("resolve", "--all", "--fail")),
+        ("client", "pipeline", ("retry", "--state", "failed", "--sku", "PERF-050")),
     ],
 )
 def test_a_store_that_goes_away_in_the_middle_is_five(
@@ -264,28 +268,11 @@ def test_an_explanation_has_the_timeline(run: Run, jobs: Place) -> None:
         {"at": NOW, "state": "queued", "event": "enqueued", "lane": "interactive"},
         {"at": NOW, "state": "needs_attention", "event": "cancel_requested", "result": "discard"},
     ]
+    assert (document["next"]["blocked_by"], document["next"]["at"]) == ("operator", None)
     table = run("jobs", "explain", job.id)[1]
     assert "operator" in table
-    assert table.endswith("2026-11-23 00:00:00  needs_attention  cancel_requested    result=discard\n")
-
-
-@pytest.mark.parametrize(
-    ("situation", "line"),
-    [
-        ("queued", "submit-1, at 2026-11-23 00:{} UTC or later: urgent jobs go first"),
-        ("rendering", "poll-003, at 2026-11-23 00:{} UTC"),
-        ("held, answer lost", None),
-    ],
-)
-def test_an_explanation_says_what_comes_next(
-    run: Run, jobs: Place, store: Store, situation: str, line: str | None
-) -> None:
-    """The next step and its time; a job that waits for a person has none."""
-    job = jobs(SITUATIONS[situation])
-    if line:
-        store.client.zadd(store.keys.due, {job.id: NOW + 90.0})
-    found = [row for row in run("jobs", "explain", job.id)[1].splitlines() if row.startswith("next step")]
-    assert [row.split(maxsplit=2)[2] for row in found] == ([line.format("01:30")] if line else [])
+    line = "2026-11-23 00:00:00  needs_attention  cancel_requested    result=discard\n"
+    assert table.endswith(f"{line}\n{document['next']['text']}\n")
 
 
 def test_an_unreadable_answer_is_shown_whole(run: Run, jobs: Place, store: Store) -> None:
@@ -333,50 +320,6 @@ def test_cancelling_says_what_it_cost(run: Run, jobs: Place) -> None:
     assert (code, error) == (0, "")
     assert json.loads(out) == {"job_id": job.id, "outcome": "charged_kept"}
     assert run("jobs", "cancel", jobs(a_job()).id)[:2] == (0, "free\n")
-
-
-@pytest.mark.parametrize(
-    ("option", "state", "task"),
-    [
-        (("--attach", LATE_KEY), JobState.RENDERING, "sceneshift.poll"),
-        (("--resubmit", "--spend"), JobState.QUEUED, "sceneshift.submit"),
-        (("--fail",), JobState.FAILED, "sceneshift.notify"),
-    ],
-)
-def test_a_person_decides_about_a_held_job(
-    run: Run, jobs: Place, publisher: RecordingPublisher, *, option: tuple[str, ...], state: JobState, task: str
-) -> None:
-    """The job moves as decided and its next step is on its way; deciding twice is refused."""
-    job = jobs(SITUATIONS["held, answer lost"])
-    code, out, error = run("jobs", "resolve", job.id, *option, "--json")
-    assert (code, error) == (0, "")
-    assert json.loads(out)["state"] == state
-    assert [message.task for message in publisher.messages] == [task]
-    code, out, error = run("jobs", "resolve", job.id, "--fail", "--json")
-    assert (code, out) == (2, "")
-    assert "there is nothing to fail" in error
-
-
-@pytest.mark.parametrize("options", [(), ("--fail", "--resubmit"), ("--attach", "K", "--fail"), ("--attach", "")])
-def test_a_decision_is_exactly_one(run: Run, jobs: Place, store: Store, options: tuple[str, ...]) -> None:
-    """Anything else is wrong usage and changes nothing."""
-    job = jobs(SITUATIONS["held, answer lost"])
-    before = everything(store.client)
-    assert run("jobs", "resolve", job.id, *options)[0] == 2
-    assert everything(store.client) == before
-
-
-def test_submitting_again_needs_a_word_about_the_money(
-    run: Run, jobs: Place, store: Store, publisher: RecordingPublisher
-) -> None:
-    """`--resubmit` alone is wrong usage, says why, and neither stores nor publishes anything."""
-    job = jobs(SITUATIONS["held, answer lost"])
-    before = everything(store.client)
-    code, out, error = run("jobs", "resolve", job.id, "--resubmit")
-    assert (code, out) == (2, "")
-    assert "--spend" in error
-    assert everything(store.client) == before
-    assert publisher.messages == []
 
 
 def test_a_failed_job_shows_its_reason(run: Run, jobs: Place) -> None:

@@ -26,7 +26,7 @@ import storage
 import tasks
 from sceneshift.cli import COMMANDS, cli
 from sceneshift.errors import ConfigurationError, InvalidRequestError, SceneshiftError
-from sceneshift.jobs import events, gates, polling
+from sceneshift.jobs import events, faults, gates, polling
 from sceneshift.jobs.change import DeliveryDraft
 from sceneshift.jobs.decisions import next_step
 from sceneshift.jobs.pauses import STRIKES_MAX
@@ -36,6 +36,7 @@ from sceneshift.jobs.states import JobState
 from sceneshift.jobs.transitions import advance
 from sceneshift.provider.protocol import ErrorKind, NotSent, ProviderError, QueryFailed, Refused
 from sceneshift.settings import PREFIX, Settings
+from sceneshift.store import due
 from sceneshift.store.deliveries import delivery_fields, delivery_of
 from sceneshift.webhooks import event_payload
 from sceneshift.webhooks.events import read_event
@@ -326,6 +327,7 @@ def test_the_error_page_names_exactly_the_codes_that_a_job_can_end_with() -> Non
     """Codes of faults, of failed copies and of refused orders: all are there, and no others."""
     codes = {kind.code for kind in _error_classes() if kind.__module__ != sceneshift.errors.__name__}
     codes |= {ConfigurationError.code, InvalidRequestError.code}  # of a source that cannot be signed
+    codes |= {faults.DUPLICATE_RESULT_KEY}
     codes |= {event.fault.code for event in _events_of_provider_errors() if hasattr(event, "fault")}
     codes |= set(_literal_codes())
     assert first_column(section("docs/reference/errors.md", "## Job error codes")) == codes
@@ -346,6 +348,8 @@ def test_the_error_page_names_everything_that_a_job_may_wait_for() -> None:
     words = {event.blocked_by for event in _events_of_provider_errors() if isinstance(event, events.SubmissionDelayed)}
     held = advance(a_job(), events.StepPoisoned(fault=JobFault(code="poison", message="")), NOW).after
     words |= {held.blocked_by, gates.SUBMIT_RATE, gates.IN_FLIGHT, polling.VERDICT}
+    words |= {faults.UNKNOWN_OUTCOME, faults.RECOVERY, faults.INTENT_LOG, faults.STORE_DISK}
+    words |= {due.BACKLOG, due.LANE, due.QUERY_RATE, due.BROKER}
     assert first_column(section("docs/reference/errors.md", "## What a job waits for")) == words
 
 

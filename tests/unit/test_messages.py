@@ -26,7 +26,8 @@ from sceneshift.messages import (
 from sceneshift.settings import Settings
 from sceneshift.store.due import DueStep
 from tests.factories import NOW, a_job, an_order
-from tests.unit.jobs.situations import EVENTS, SITUATIONS, TABLE, Row
+from tests.unit.jobs.moves import TABLE, Row
+from tests.unit.jobs.situations import EVENTS, SITUATIONS
 from workers.embedded.processes import free_port
 from workers.embedded.redis_server import RedisServer
 

@@ -217,7 +217,7 @@ def test_settings_are_frozen_and_known_by_name() -> None:
 def test_keywords_alone_make_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Made by hand, settings do not look at the environment; the process's own do, once."""
     monkeypatch.setenv("SCENESHIFT_POLL_GROWTH", "3")
-    assert Settings().poll_growth == 1.5
+    assert Settings().poll_growth == 1.25
     current_settings.cache_clear()
     try:
         assert current_settings().poll_growth == 3.0

@@ -25,7 +25,8 @@ from tasks.notify import notify
 from tasks.poll import poll
 from tasks.submit import submit
 from tests.factories import NOW, a_job
-from tests.unit.jobs.situations import EVENTS, TABLE
+from tests.unit.jobs.moves import TABLE
+from tests.unit.jobs.situations import EVENTS
 from workers.config import worker_settings
 from workers.timekeeper import BATCH_FROM, messages_for
 

@@ -1,29 +1,39 @@
 -- One transition of a job: a compare-and-set on (state, step, revision) that moves the record, its due time, the state
--- index, the outbox and the timeline together, or does nothing.
+-- index, the outbox, the timeline and the ledger together, or does nothing.
 --
 -- KEYS 1 job (hash)   2 order (string)   3 results (string)   4 timeline (list)   5 due (zset)
 --      6 jobs:FROM (zset)   7 jobs:TO (zset)   8 idempotency key, or the job's own key   9 jobs:rendering (zset)
---      10… delivery keys (hash)
+--      10 limits (hash)   11 recovery (hash)   12 witnesses (hash)   13 outcomes of this minute (hash)
+--      14 decisions of this day (list)   15, 16 result keys of this day and the day before (hash)
+--      17 the ledger's day of the submission left (hash)   18 of the one that counts now
+--      19 jobs:submitting (zset)   20 who waits for a slot (zset)   21… delivery keys (hash)
 -- ARGV 1 change (JSON):
 --        id, token, from {state, step, revision}, to, now,
 --        set {field: text}, unset [field], results (text, '' deletes, absent leaves),
 --        due (text, '' removes, absent leaves), timeline [text], channel,
---        deliveries [[field, text, …]] in the order of KEYS 10…,
---        slots (present for an intent: so many jobs may be at the provider),
---        ttl_milliseconds (present when final), release_key (boolean)
--- Returns 'applied', 'stale', 'forbidden' or 'full' (no slot). The same change (token) again is 'applied' again and changes nothing.
+--        deliveries [[field, text, …]] in the order of KEYS 21…,
+--        slots (the setting: how many jobs may be at the provider; absent without limit),
+--        intent {takes_slot, witness, count} for an intent,
+--        result_key (a digest, present when the job gets one), outcome ('sent' or 'unknown'),
+--        ledger [[17 or 18, field, by how many]], decision (text), ledger_ttl_milliseconds,
+--        ttl_milliseconds (present when final), release_key, revives (booleans)
+-- Returns 'applied', 'stale', 'forbidden', 'full' (no slot), 'recovering', 'rolled_back' (this server has forgotten an
+-- intent of this very worker) or 'taken:ID' (that job has the result key). The same change (token) again is 'applied'
+-- again and changes nothing.
 
 local ALLOWED = {
-  queued = { queued = 1, submitting = 1, needs_attention = 1, failed = 1, cancelled = 1 },
-  submitting = { queued = 1, submitting = 1, needs_attention = 1, rendering = 1, failed = 1, cancelled = 1 },
-  needs_attention = { needs_attention = 1, queued = 1, rendering = 1, failed = 1, cancelled = 1 },
+  queued = { queued = 1, submitting = 1, needs_attention = 1, storing = 1, failed = 1, cancelled = 1 },
+  submitting = { queued = 1, submitting = 1, needs_attention = 1, rendering = 1, storing = 1, failed = 1, cancelled = 1 },
+  needs_attention = { needs_attention = 1, queued = 1, rendering = 1, storing = 1, failed = 1, cancelled = 1 },
   rendering = { rendering = 1, storing = 1, needs_attention = 1, failed = 1, cancelled = 1 },
   storing = { storing = 1, needs_attention = 1, succeeded = 1, partial = 1, failed = 1, cancelled = 1 },
-  succeeded = {},
-  partial = {},
-  failed = {},
-  cancelled = {},
+  succeeded = { succeeded = 1 },
+  partial = { partial = 1 },
+  failed = { failed = 1, queued = 1, rendering = 1 },
+  cancelled = { cancelled = 1 },
 }
+local THREE_DAYS = 3 * 86400000
+local TEN_MINUTES = 600000
 
 local change = cjson.decode(ARGV[1])
 local stored = redis.call('HMGET', KEYS[1], 'state', 'step', 'revision', 'token')
@@ -38,8 +48,34 @@ if not ALLOWED[from.state][change.to] then
   return 'forbidden'
 end
 
-if change.slots and redis.call('ZCARD', KEYS[7]) + redis.call('ZCARD', KEYS[9]) >= change.slots then
-  return 'full'
+local slots = tonumber(redis.call('HGET', KEYS[10], 'max_in_flight') or change.slots)
+local function taken_slots()
+  return redis.call('ZCARD', KEYS[19]) + redis.call('ZCARD', KEYS[9])
+end
+
+local intent = change.intent
+if intent then
+  if redis.call('EXISTS', KEYS[11]) == 1 then
+    return 'recovering'
+  end
+  if intent.witness and tonumber(redis.call('HGET', KEYS[12], intent.witness) or '0') < intent.count then
+    return 'rolled_back'
+  end
+  if intent.takes_slot and slots and taken_slots() >= slots then
+    return 'full'
+  end
+end
+if change.result_key then
+  local owner = redis.call('HGET', KEYS[15], change.result_key) or redis.call('HGET', KEYS[16], change.result_key)
+  local own = string.sub(change.id, 5)
+  if owner and owner ~= own then
+    return 'taken:job_' .. owner
+  end
+  redis.call('HSET', KEYS[15], change.result_key, own)
+  redis.call('PEXPIRE', KEYS[15], THREE_DAYS)
+end
+if intent and intent.witness then
+  redis.call('HINCRBY', KEYS[12], intent.witness, 1)
 end
 
 local fields = { 'token', change.token }
@@ -66,8 +102,22 @@ if change.to ~= from.state then
   redis.call('ZADD', KEYS[7], change.now, change.id)
 end
 
+-- Whoever waits for a slot is looked at when there is one: as many as there are slots, those first that asked first.
+local AT_PROVIDER = { submitting = true, rendering = true }
+if slots and AT_PROVIDER[from.state] and not AT_PROVIDER[change.to] then
+  redis.call('ZREMRANGEBYSCORE', KEYS[20], '-inf', change.now)
+  local free = slots - taken_slots()
+  if free > 0 then
+    local waiting = redis.call('ZRANGE', KEYS[20], 0, free - 1)
+    for _, id in ipairs(waiting) do
+      redis.call('ZADD', KEYS[5], 'XX', change.now, id)
+      redis.call('ZREM', KEYS[20], id)
+    end
+  end
+end
+
 for i, delivery in ipairs(change.deliveries) do
-  redis.call('HSET', KEYS[9 + i], unpack(delivery))
+  redis.call('HSET', KEYS[20 + i], unpack(delivery))
   redis.call('ZADD', KEYS[5], change.delivery_due, delivery[2])
 end
 for _, entry in ipairs(change.timeline) do
@@ -75,7 +125,31 @@ for _, entry in ipairs(change.timeline) do
   redis.call('PUBLISH', change.channel, entry)
 end
 
+for _, move in ipairs(change.ledger) do
+  redis.call('HINCRBY', KEYS[move[1]], move[2], move[3])
+  redis.call('PEXPIRE', KEYS[move[1]], change.ledger_ttl_milliseconds)
+end
+if change.decision then
+  redis.call('RPUSH', KEYS[14], change.decision)
+  redis.call('PEXPIRE', KEYS[14], change.ledger_ttl_milliseconds)
+end
+if change.outcome then
+  redis.call('HINCRBY', KEYS[13], change.outcome, 1)
+  redis.call('PEXPIRE', KEYS[13], TEN_MINUTES)
+end
+
 local has_key = KEYS[8] ~= KEYS[1]
+if change.revives then
+  for i = 1, 4 do
+    redis.call('PERSIST', KEYS[i])
+  end
+  if has_key then
+    redis.call('SET', KEYS[8], change.id, 'NX')
+    if redis.call('GET', KEYS[8]) == change.id then
+      redis.call('PERSIST', KEYS[8])
+    end
+  end
+end
 if change.ttl_milliseconds then
   for i = 1, 4 do
     redis.call('PEXPIRE', KEYS[i], change.ttl_milliseconds)

@@ -1,6 +1,7 @@
 -- A worker takes the current step of a job or a delivery, unless the step has passed or another worker has it.
 --
--- Each hand-out of a step (`fence`) can be taken once (`begun`): a duplicate message changes nothing.
+-- Each hand-out of a step (`fence`) can be taken once (`begun`): a duplicate message changes nothing. A job whose
+-- message came out of a backlog waits no more (unpark).
 --
 -- KEYS 1 record (hash)   2 due (zset)   3 begun counters (hash)
 -- ARGV 1 id   2 step   3 now   4 lease until   5 task whose message this is, or ''   6 how long starts are remembered, in seconds
@@ -30,6 +31,7 @@ redis.call('ZADD', KEYS[2], 'XX', ARGV[4], ARGV[1])
 if ARGV[5] ~= '' then
   redis.call('HINCRBY', KEYS[3], ARGV[5], 1)
 end
+unpark(KEYS[1], ARGV[2])
 
 local answer = redis.call('HGETALL', KEYS[1])
 table.insert(answer, 1, 'begun')

@@ -1,6 +1,7 @@
 -- Hands a claimed step out: its message may be published, and taken once.
 --
 -- A step whose last hand-out nobody has taken yet keeps its fence: whichever message arrives first is the one.
+-- The job does not wait for a timekeeper any more (unpark).
 --
 -- KEYS 1 record (hash)   2 due (zset)
 -- ARGV 1 id   2 step
@@ -18,4 +19,5 @@ local begun = tonumber(record[3]) or 0
 if begun >= (tonumber(record[2]) or 0) then
   redis.call('HSET', KEYS[1], 'fence', begun + 1)
 end
+unpark(KEYS[1], ARGV[2])
 return 1

@@ -1,11 +1,24 @@
 -- Permits of a rate for right now: as many of those asked for as there are. Nothing is reserved.
 --
--- KEYS 1 rate (string): the time up to which permits are spent
--- ARGV 1 now   2 seconds between two permits   3 how many may be taken at once after a pause   4 how many are wanted
+-- KEYS 1 rate (string): the time up to which permits are spent   2 limits (hash)   3 pace of the endpoint (hash)
+-- ARGV 1 now   2 the limit's name   3 its setting, '' without limit   4 the share of the rate that is had here
+--      5 seconds of a pause that may be made up for at once (one permit in any case)   6 how many are wanted
+--      7 share of the limit by which a lowered rate grows in a second
 -- Returns how many were taken, and the seconds until the next (as text).
 
-local now, interval = tonumber(ARGV[1]), tonumber(ARGV[2])
-local burst, wanted = tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, wanted = tonumber(ARGV[1]), tonumber(ARGV[6])
+local rate = tonumber(redis.call('HGET', KEYS[2], ARGV[2]) or ARGV[3])
+if not rate then
+  return { wanted, '0' }
+end
+local pace = redis.call('HMGET', KEYS[3], 'rate', 'at')
+if pace[1] then
+  local grown = tonumber(pace[1]) + rate * tonumber(ARGV[7]) * (now - tonumber(pace[2]))
+  rate = math.max(math.min(rate, grown), 0.000001)
+end
+rate = rate * tonumber(ARGV[4])
+local interval = 1 / rate
+local burst = math.max(1, math.ceil(rate * tonumber(ARGV[5])))
 local spent = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0'))
 -- A thousandth of an interval forgives what rounding took.
 local free = math.floor((now - spent) / interval + burst + 0.001)

@@ -1,13 +1,7 @@
-"""Jobs in every situation that a job can be in, every event, and what each event makes of each: one table.
-
-The table is written by hand from the design, not made from the code: the transitions, the script and the store are
-each tested against it. What is not in it must be refused.
-"""
+"""Jobs in every situation that a job can be in, and every event; `moves` says what each event makes of each."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 from sceneshift.jobs import events
@@ -22,8 +16,11 @@ NONCE = "00000000-0000-5000-8000-000000000001"
 URLS = ("https://result.example/0.png?signature=a", "https://result.example/1.png?signature=b")
 LOST = JobFault(code="outcome_unknown", message="the answer was lost", request_id="REQ-1")
 POISON = JobFault(code="poison", message="finalize-1 was started 3 times and its worker died each time")
+TAKEN = JobFault(code="duplicate_result_key", message="another job has it")
 FAULT = JobFault(code="content_rejected", message="not allowed", request_id="REQ-2")
 MISSING = MissingOutput(index=1, code="not_delivered", message="fewer images than ordered")
+
+SENT_AT = NOW - 61.0
 
 FINALS = (JobState.SUCCEEDED, JobState.PARTIAL, JobState.FAILED, JobState.CANCELLED)
 
@@ -37,7 +34,9 @@ def _queued(**values: Any) -> JobRecord:
 
 
 def _submitting(**values: Any) -> JobRecord:
-    sent: dict[str, Any] = {"revision": 1, "nonce": NONCE, "request_hash": "a" * 16, "submits": 1}
+    sent: dict[str, Any] = {
+        "revision": 1, "nonce": NONCE, "request_hash": "a" * 16, "submits": 1, "intent_at": SENT_AT,
+    }  # fmt: skip
     return _job(JobState.SUBMITTING, "submit-1", charge=Charge.UNKNOWN, **sent, **values)
 
 
@@ -48,12 +47,13 @@ def _held(**values: Any) -> JobRecord:
         "revision": 2,
         "nonce": NONCE,
         "submits": 1,
+        "intent_at": SENT_AT,
         "charge": Charge.UNKNOWN,
         "error": LOST,
         "blocked_by": "operator",
         "sequence": 1,
     }
-    return _job(JobState.NEEDS_ATTENTION, **{**defaults, **values})
+    return _job(**{"state": JobState.NEEDS_ATTENTION, **defaults, **values})
 
 
 def _held_while_storing(**values: Any) -> JobRecord:
@@ -65,6 +65,7 @@ def _held_while_storing(**values: Any) -> JobRecord:
         result_key=RESULT_KEY,
         charge=Charge.CHARGED,
         submitted_at=NOW - 60.0,
+        rendered_at=NOW - 5.0,
         urls=URLS,
         error=POISON,
         **values,
@@ -79,6 +80,7 @@ def _rendering(**values: Any) -> JobRecord:
         "revision": 4,
         "nonce": NONCE,
         "submits": 1,
+        "intent_at": SENT_AT,
         "polls": 2,
         "charge": Charge.CHARGED,
         "result_key": RESULT_KEY,
@@ -107,6 +109,14 @@ def _final(state: JobState, **values: Any) -> JobRecord:
     )
 
 
+def _ended_unknown(state: JobState = JobState.FAILED, **values: Any) -> JobRecord:
+    """A job that was given up although its submission may have been accepted."""
+    ended: dict[str, Any] = {
+        "step": "done-1", "revision": 2, "error": LOST, "blocked_by": "", "finished_at": NOW - 1.0,
+    }  # fmt: skip
+    return _held(**{**ended, "state": state, **values})
+
+
 SITUATIONS: dict[str, JobRecord] = {
     "queued": _queued(),
     "queued after a refusal": _queued(
@@ -118,16 +128,28 @@ SITUATIONS: dict[str, JobRecord] = {
     "queued again, paid before": _queued(
         revision=3, submits=1, epoch=2, earlier_charge=Charge.CHARGED, charge=Charge.CHARGED
     ),
+    "queued again, stored before": _queued(
+        revision=3, submits=1, epoch=2, earlier_charge=Charge.CHARGED, charge=Charge.CHARGED, rendered_at=NOW - 5.0
+    ),
     "submitting": _submitting(),
     "submitting, to be discarded": _submitting(cancel="discard"),
     "submitting, to be kept": _submitting(cancel="keep"),
     "submitting again, paid before": _submitting(epoch=2, earlier_charge=Charge.CHARGED).evolve(charge=Charge.CHARGED),
+    "submitting again, stored before, to be discarded": _submitting(
+        epoch=2, earlier_charge=Charge.CHARGED, rendered_at=NOW - 5.0, cancel="discard"
+    ).evolve(charge=Charge.CHARGED),
     "held, answer lost": _held(),
     "held, answer lost, to be discarded": _held(cancel="discard"),
     "held, answer lost, to be kept": _held(cancel="keep"),
     "held again, paid before": _held(epoch=2, earlier_charge=Charge.CHARGED, charge=Charge.CHARGED),
     "held, nothing sent": _held(
-        step="resolve-0", revision=1, nonce="", submits=0, charge=Charge.NOT_CHARGED, error=POISON
+        step="resolve-0",
+        revision=1,
+        nonce="",
+        submits=0,
+        intent_at=None,
+        charge=Charge.NOT_CHARGED,
+        error=POISON,
     ),
     "held, poison": _held_while_storing(),
     "held, poison, to be kept": _held_while_storing(cancel="keep"),
@@ -140,13 +162,25 @@ SITUATIONS: dict[str, JobRecord] = {
     "storing, to be discarded": _storing(cancel="discard"),
     "storing, one stored": _storing(outputs=(an_output(0),), store_attempts=1),
     **{str(state): _final(state) for state in FINALS},
+    "failed, answer lost": _ended_unknown(),
+    "failed, answer lost, paid before": _ended_unknown(epoch=2, earlier_charge=Charge.CHARGED, charge=Charge.CHARGED),
+    "failed, refused": _ended_unknown(error=FAULT, intent_at=None, charge=Charge.NOT_CHARGED),
+    "cancelled, answer lost": _ended_unknown(JobState.CANCELLED, cancel="discard"),
 }
 
 EVENTS: dict[str, Event] = {
     "intent": events.IntentStored(nonce=NONCE, request_hash="b" * 64),
     "accepted": events.SubmissionAccepted(result_key=LATE_KEY, request_id="REQ-3", first_poll_in_seconds=4.0),
     "delayed": events.SubmissionDelayed(blocked_by="provider_throttled", retry_in_seconds=30.0, new_epoch=True),
-    "lost": events.SubmissionLost(fault=LOST),
+    "probe": events.ProbeStarted(),
+    "lost": events.SubmissionLost(fault=LOST, by="policy hold"),
+    "lost, fail": events.SubmissionLost(fault=LOST, then="fail", by="policy fail"),
+    "lost, resubmit": events.SubmissionLost(
+        fault=LOST, then="resubmit", by="policy resubmit(1, 20)", retry_in_seconds=10.0
+    ),
+    "lost, probe": events.SubmissionLost(fault=LOST, then="probe", by="policy probe", retry_in_seconds=20.0),
+    "forgotten": events.SubmissionForgotten(fault=LOST, epoch=4, nonce="forgotten", submits=3, intent_at=NOW - 9.0),
+    "key taken": events.ResultKeyTaken(fault=TAKEN),
     "refused": events.JobRefused(fault=FAULT),
     "poll later": events.PollScheduled(poll_in_seconds=6.0),
     "poll later, overdue": events.PollScheduled(poll_in_seconds=600.0, overdue=True),
@@ -164,196 +198,7 @@ EVENTS: dict[str, Event] = {
     "attach": events.Resolved(action="attach", by="ann", result_key=LATE_KEY),
     "resubmit": events.Resolved(action="resubmit", by="ann"),
     "give up": events.Resolved(action="fail", by="ann"),
+    "retry the query": events.Retried(by="ann", from_submit=False),
+    "retry the submission": events.Retried(by="ann", from_submit=True),
+    "refund": events.Refunded(by="ann", why="invoice 7"),
 }
-
-KEPT = object()
-"""The running step keeps the due time that it has."""
-NEVER = math.inf
-
-Due = Any
-"""Seconds from now, `None` for no entry, `NEVER` for a job that waits for a person, or `KEPT`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one event makes of a job in one situation."""
-
-    situation: str
-    event: str
-    to: JobState
-    step: str
-    due: Due
-    timeline: str | None
-    webhook: str | None = None
-    charge: Charge = Charge.CHARGED
-    publish: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.situation} / {self.event}"
-
-    @property
-    def job(self) -> JobRecord:
-        return SITUATIONS[self.situation]
-
-
-FREE, PAID, UNKNOWN = Charge.NOT_CHARGED, Charge.CHARGED, Charge.UNKNOWN
-QUEUED, SUBMITTING, HELD = JobState.QUEUED, JobState.SUBMITTING, JobState.NEEDS_ATTENTION
-RENDERING, STORING = JobState.RENDERING, JobState.STORING
-SUCCEEDED, PARTIAL, FAILED, CANCELLED = FINALS
-ATTENTION = "job.needs_attention"
-
-
-def _ends(  # noqa: PLR0917  # the columns of a table
-    situation: str, event: str, to: JobState, revision: int, webhook: str, charge: Charge = Charge.CHARGED
-) -> Row:
-    return Row(situation, event, to, f"done-{revision}", None, str(to), webhook, charge)
-
-
-def _queued_rows(situation: str, revision: int, charge: Charge) -> list[Row]:
-    return [
-        Row(
-            situation, "intent", SUBMITTING, "submit-1", KEPT, "submitting", charge=PAID if charge is PAID else UNKNOWN
-        ),
-        Row(situation, "delayed", QUEUED, "submit-2", 30.0, "submission_delayed", charge=charge),
-        _ends(situation, "refused", FAILED, revision, "job.failed", charge),
-        Row(situation, "poisoned", HELD, f"resolve-{revision}", NEVER, "needs_attention", ATTENTION, charge),
-        _ends(situation, "cancel", CANCELLED, revision, "job.cancelled", charge),
-        _ends(situation, "cancel, keep", CANCELLED, revision, "job.cancelled", charge),
-    ]
-
-
-def _sent_rows(situation: str, *, earlier: Charge = FREE) -> list[Row]:
-    charge = PAID if earlier is PAID else UNKNOWN
-    return [
-        *_answer_rows(situation, "submit-2", 1, earlier),
-        Row(situation, "lost", HELD, "resolve-1", NEVER, "needs_attention", ATTENTION, charge),
-        Row(situation, "poisoned", HELD, "resolve-1", NEVER, "needs_attention", ATTENTION, charge),
-    ]
-
-
-def _answer_rows(situation: str, again: str, revision: int, earlier: Charge = FREE) -> list[Row]:
-    """What an answer means to a job that waits for it, or was held because it seemed to be lost."""
-    wish = SITUATIONS[situation].cancel
-    kept = Row(situation, "accepted", RENDERING, "poll-001", 4.0, "accepted")
-    dropped = _ends(situation, "accepted", CANCELLED, revision, "job.cancelled")
-    if wish:
-        return [
-            dropped if wish == "discard" else kept,
-            _ends(situation, "delayed", CANCELLED, revision, "job.cancelled", earlier),
-            _ends(situation, "refused", CANCELLED, revision, "job.cancelled", earlier),
-        ]
-    return [
-        kept,
-        Row(situation, "delayed", QUEUED, again, 30.0, "submission_delayed", charge=earlier),
-        _ends(situation, "refused", FAILED, revision, "job.failed", earlier),
-    ]
-
-
-def _resolution_rows(situation: str) -> list[Row]:
-    """What a person may make of a held job."""
-    job = SITUATIONS[situation]
-    number, ended = job.revision + 1, job.revision
-    if job.cancel:
-        resubmitted = _ends(situation, "resubmit", CANCELLED, ended, "job.cancelled", job.charge)
-        given_up = _ends(situation, "give up", CANCELLED, ended, "job.cancelled", job.charge)
-    else:
-        resubmitted = Row(
-            situation, "resubmit", QUEUED, f"submit-{number}", 0.0, "resolved", charge=job.charge, publish=True
-        )
-        given_up = _ends(situation, "give up", FAILED, ended, "job.failed", job.charge)
-    if job.cancel == "discard":
-        attached = _ends(situation, "attach", CANCELLED, ended, "job.cancelled")
-    else:
-        attached = Row(situation, "attach", RENDERING, f"poll-{number:03d}", 0.0, "resolved", publish=True)
-    return [attached, resubmitted, given_up]
-
-
-def _wish_rows(situation: str, state: JobState, step: str, charge: Charge, *wishes: str) -> list[Row]:
-    return [Row(situation, wish, state, step, KEPT, "cancel_requested", charge=charge) for wish in wishes]
-
-
-def _rendering_rows(situation: str) -> list[Row]:
-    overdue = situation.endswith("overdue")
-    return [
-        Row(situation, "poll later", RENDERING, "poll-004", 6.0, None),
-        Row(
-            situation,
-            "poll later, overdue",
-            RENDERING,
-            "poll-004",
-            600.0,
-            None if overdue else "overdue",
-            None if overdue else "job.overdue",
-        ),
-        Row(situation, "results", STORING, "finalize-1", 0.0, "rendered", publish=True),
-        _ends(situation, "rendering failed", FAILED, 4, "job.failed"),
-        Row(situation, "poisoned", HELD, "resolve-4", NEVER, "needs_attention", ATTENTION),
-    ]
-
-
-def _storing_rows(situation: str) -> list[Row]:
-    wanted = not SITUATIONS[situation].cancel
-
-    def end(event: str, state: JobState, webhook: str) -> Row:
-        return _ends(situation, event, state if wanted else CANCELLED, 5, webhook if wanted else "job.cancelled")
-
-    return [
-        Row(situation, "storing delayed", STORING, "finalize-2", 2.0, "storing_delayed"),
-        end("all stored", SUCCEEDED, "job.completed"),
-        end("some stored", PARTIAL, "job.completed"),
-        end("none stored", FAILED, "job.failed"),
-        _ends(situation, "rendering failed", FAILED, 5, "job.failed"),
-        Row(situation, "poisoned", HELD, "resolve-5", NEVER, "needs_attention", ATTENTION),
-    ]
-
-
-TABLE: tuple[Row, ...] = (
-    *_queued_rows("queued", 0, FREE),
-    *_queued_rows("queued after a refusal", 2, FREE),
-    *_queued_rows("queued again by a person", 3, UNKNOWN),
-    *_queued_rows("queued again, paid before", 3, PAID),
-    *_sent_rows("submitting"),
-    *_wish_rows("submitting", SUBMITTING, "submit-1", UNKNOWN, "cancel", "cancel, keep"),
-    *_sent_rows("submitting, to be discarded"),
-    *_sent_rows("submitting, to be kept"),
-    *_sent_rows("submitting again, paid before", earlier=PAID),
-    *_wish_rows("submitting again, paid before", SUBMITTING, "submit-1", PAID, "cancel", "cancel, keep"),
-    *_answer_rows("held, answer lost", "submit-3", 2),
-    *_resolution_rows("held, answer lost"),
-    *_wish_rows("held, answer lost", HELD, "resolve-1", UNKNOWN, "cancel", "cancel, keep"),
-    *_answer_rows("held, answer lost, to be discarded", "", 2),
-    *_resolution_rows("held, answer lost, to be discarded"),
-    *_answer_rows("held, answer lost, to be kept", "", 2),
-    *_resolution_rows("held, answer lost, to be kept"),
-    *_answer_rows("held again, paid before", "submit-3", 2, PAID),
-    *_resolution_rows("held again, paid before"),
-    _ends("held again, paid before", "cancel", CANCELLED, 2, "job.cancelled"),
-    *_wish_rows("held again, paid before", HELD, "resolve-1", PAID, "cancel, keep"),
-    *_resolution_rows("held, nothing sent"),
-    _ends("held, nothing sent", "cancel", CANCELLED, 1, "job.cancelled", FREE),
-    _ends("held, nothing sent", "cancel, keep", CANCELLED, 1, "job.cancelled", FREE),
-    *_resolution_rows("held, poison"),
-    _ends("held, poison", "cancel", CANCELLED, 6, "job.cancelled"),
-    *_wish_rows("held, poison", HELD, "resolve-5", PAID, "cancel, keep"),
-    *_resolution_rows("held, poison, to be kept"),
-    *_resolution_rows("held, poison, to be discarded"),
-    *_rendering_rows("rendering"),
-    _ends("rendering", "cancel", CANCELLED, 4, "job.cancelled"),
-    *_wish_rows("rendering", RENDERING, "poll-003", PAID, "cancel, keep"),
-    *_rendering_rows("rendering, to be kept"),
-    *_rendering_rows("rendering, overdue"),
-    _ends("rendering, overdue", "cancel", CANCELLED, 4, "job.cancelled"),
-    *_wish_rows("rendering, overdue", RENDERING, "poll-003", PAID, "cancel, keep"),
-    *_storing_rows("storing"),
-    *_wish_rows("storing", STORING, "finalize-1", PAID, "cancel", "cancel, keep"),
-    *_storing_rows("storing, to be kept"),
-    *_storing_rows("storing, to be discarded"),
-    *_storing_rows("storing, one stored"),
-    *_wish_rows("storing, one stored", STORING, "finalize-1", PAID, "cancel", "cancel, keep"),
-)
-
-ACCEPTED_PAIRS = frozenset((row.situation, row.event) for row in TABLE)
-REFUSED_PAIRS = tuple(
-    (situation, event) for situation in SITUATIONS for event in EVENTS if (situation, event) not in ACCEPTED_PAIRS
-)

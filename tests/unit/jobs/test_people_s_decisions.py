@@ -126,11 +126,12 @@ def test_submitting_again_is_a_new_epoch_that_remembers_what_the_last_one_cost(s
     assert (after.charge, after.error, after.blocked_by) == (earlier, None, "")
 
 
-@pytest.mark.parametrize("wish", ["discarded", "kept"])
-@pytest.mark.parametrize("situation", ["held, answer lost", "held, poison"])
-def test_giving_up_what_its_owner_gave_up_is_a_cancellation(situation: str, wish: str) -> None:
+@pytest.mark.parametrize(
+    "situation", ["held, answer lost, to be discarded", "held, answer lost, to be kept", "held, poison, to be kept"]
+)
+def test_giving_up_what_its_owner_gave_up_is_a_cancellation(situation: str) -> None:
     """The person's word ends the job as its owner asked, and its webhook says cancelled."""
-    change = advance(SITUATIONS[f"{situation}, to be {wish}"], EVENTS["give up"], NOW)
+    change = advance(SITUATIONS[situation], EVENTS["give up"], NOW)
     assert change.after.state is JobState.CANCELLED
     assert change.deliveries[0].type == "job.cancelled"
 
@@ -151,13 +152,38 @@ def test_a_job_that_was_held_before_anything_was_sent_owes_nothing() -> None:
 
 @pytest.mark.parametrize(
     "job",
-    [poisoned(SITUATIONS[name]) for name in ("queued", "rendering", "storing")],
-    ids=["nothing sent", "rendering", "storing"],
+    [poisoned(SITUATIONS[name]) for name in ("queued", "rendering")],
+    ids=["nothing sent", "rendering"],
 )
 def test_a_held_job_whose_cost_is_known_can_be_cancelled(job: JobRecord) -> None:
     """Where no request is on its way there is nothing to wait for: the job ends, with the charge that it has."""
     after = advance(job, CANCEL, NOW).after
     assert (after.state, after.charge) == (JobState.CANCELLED, job.charge)
+
+
+@pytest.mark.parametrize("past", [(), ("poisoned",), ("poisoned", "attach"), ("poisoned", "resubmit")])
+def test_images_in_the_bucket_are_removed_before_a_dropped_job_ends(past: tuple[str, ...]) -> None:
+    """However far back the job is by now: the step that removes them comes first, and then the job is cancelled."""
+    job = SITUATIONS["storing, one stored"]
+    for name in past:
+        job = advance(job, EVENTS[name], NOW).after
+    dropped = advance(job, CANCEL, NOW).after
+    assert (dropped.state, dropped.cancel, dropped.step.partition("-")[0]) == (JobState.STORING, "discard", "finalize")
+    after = advance(dropped, events.ImagesStored(outputs=(), missing=()), NOW).after
+    assert (after.state, after.outputs, after.charge) == (JobState.CANCELLED, (), Charge.CHARGED)
+
+
+@pytest.mark.parametrize("decision", ["attach", "resubmit", "give up"])
+def test_a_person_s_word_does_not_leave_dropped_images_behind(decision: str) -> None:
+    """What its owner does not want is removed from the bucket, whatever is decided about the held job."""
+    after = advance(SITUATIONS["held, poison, to be discarded"], EVENTS[decision], NOW).after
+    assert (after.state, after.cancel) == (JobState.STORING, "discard")
+
+
+def test_a_probe_is_not_sent_for_a_job_that_nobody_wants() -> None:
+    """A cancellation may come between the decision to ask again and the asking: it could be accepted only now."""
+    with pytest.raises(StaleEventError):
+        advance(SITUATIONS["submitting, to be discarded"], events.ProbeStarted(), NOW)
 
 
 def test_a_held_job_that_is_paid_for_is_kept_when_its_result_is_wanted() -> None:

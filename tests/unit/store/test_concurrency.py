@@ -11,6 +11,8 @@ from typing import TypeVar
 import pytest
 
 from sceneshift.clock import ManualClock
+from sceneshift.jobs.change import Change
+from sceneshift.jobs.events import SubmissionAccepted
 from sceneshift.jobs.states import JobState
 from sceneshift.settings import Settings
 from sceneshift.store.connection import TIMEKEEPER, connect
@@ -94,9 +96,13 @@ def test_one_of_many_outcomes_moves_a_step(real_store: Store) -> None:
 
 def test_a_wish_and_an_answer_at_the_same_moment_are_both_kept(real_store: Store) -> None:
     """Whichever comes first, the job ends as cancelled and as paid, for each of twenty jobs."""
-    events = (EVENTS["cancel"], EVENTS["accepted"])
     jobs = [place(real_store, SITUATIONS["submitting"].evolve(id=a_job().id)) for _ in range(20)]
-    changes = at_once(40, lambda number: real_store.jobs.transition(jobs[number // 2], events[number % 2]))
+
+    def put(number: int) -> Change | None:
+        accepted = SubmissionAccepted(result_key=f"key-{number}", request_id=None, first_poll_in_seconds=4.0)
+        return real_store.jobs.transition(jobs[number // 2], accepted if number % 2 else EVENTS["cancel"])
+
+    changes = at_once(40, put)
     assert None not in changes
     for job in jobs:
         stored = real_store.jobs.load(job.id)

@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from sceneshift.clock import ManualClock
+from sceneshift.identifiers import submission_nonce
 from sceneshift.jobs import events
 from sceneshift.settings import Settings
 from sceneshift.store.connection import TIMEKEEPER, connect
 from sceneshift.store.opening import Store, open_job_store
 from tests.factories import a_job, an_order
-from tests.unit.jobs.situations import NONCE, RESULT_KEY
+from tests.unit.jobs.situations import RESULT_KEY
 from workers.embedded.redis_server import RedisServer
 
 JOBS = 2_000
 JOB_MAX_BYTES = 1_536
 
-INTENT = events.IntentStored(nonce=NONCE, request_hash="c" * 64)
-ACCEPTED = events.SubmissionAccepted(
-    result_key=RESULT_KEY, request_id="1D2C3B4A-0000-5000-8000-0123456789AB", first_poll_in_seconds=4.0
-)
 LATER = events.PollScheduled(poll_in_seconds=6.0)
 
 
@@ -38,7 +35,13 @@ def render(store: Store, number: int) -> None:
     order = an_order(image=f"{folder}/photo.jpg", mask=f"{folder}/mask.png", sku=f"PERFUME-{number:08d}")
     job = a_job(order=order)
     store.jobs.accept(job, publish=True)
-    for event in (INTENT, ACCEPTED, LATER):
+    accepted = events.SubmissionAccepted(
+        result_key=f"{number:08x}{RESULT_KEY[8:]}",
+        request_id="1D2C3B4A-0000-5000-8000-0123456789AB",
+        first_poll_in_seconds=4.0,
+    )
+    intent = events.IntentStored(nonce=submission_nonce(job.id, job.epoch), request_hash="c" * 64)
+    for event in (intent, accepted, LATER):
         change = store.jobs.transition(job, event)
         assert change is not None
         job = change.after

@@ -10,7 +10,7 @@ from sceneshift.jobs.change import Change
 from sceneshift.jobs.events import IntentStored
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge, JobState
-from sceneshift.store.jobs import Applied
+from sceneshift.store.jobs import Applied, IntentGuard
 from sceneshift.store.opening import Store
 from tests.factories import a_job
 from tests.unit.jobs.situations import EVENTS, LATE_KEY, NONCE, SITUATIONS
@@ -152,10 +152,10 @@ def test_a_job_that_keeps_moving_is_not_chased_for_ever(store: Store, monkeypatc
     job = place(store, SITUATIONS["rendering"])
     tries = []
 
-    def stale(change: Change, *, slots: int | None) -> Applied:
-        assert slots is None
+    def stale(change: Change, *, guard: IntentGuard | None) -> Applied:
+        assert guard is None
         tries.append(change)
-        return Applied.STALE
+        return Applied("stale")
 
     monkeypatch.setattr(store.jobs, "apply", stale)
     assert put(store, job, "cancel") is None

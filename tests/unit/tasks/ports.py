@@ -13,7 +13,16 @@ from sceneshift.clock import Clock
 from sceneshift.errors import SceneshiftError
 from sceneshift.fetch_errors import FetchStatusError
 from sceneshift.guarded_http import Answer, Downloaded, Peek
-from sceneshift.provider.protocol import Accepted, QueryOutcome, RenderItem, SubmitOutcome, Succeeded
+from sceneshift.provider.protocol import (
+    Accepted,
+    ErrorKind,
+    ProviderError,
+    QueryOutcome,
+    Refused,
+    RenderItem,
+    SubmitOutcome,
+    Succeeded,
+)
 from storage.objects import Link
 from tests.unit.storage.memory_store import MemoryStore
 from tests.unit.storage.pictures import picture
@@ -27,22 +36,39 @@ def result_urls(count: int, *, signature: str = "first") -> tuple[str, ...]:
 
 
 class ScriptedProvider:
-    """Accepts and finishes everything with two images, unless a test says otherwise."""
+    """Accepts and finishes everything with two images, unless a test says otherwise.
 
-    def __init__(self) -> None:
+    What it accepts first has `RESULT_KEY`, and each further one a key of its own. With `refuses_used_nonces` it is the
+    provider that the policy `probe` needs.
+    """
+
+    def __init__(self, *, refuses_used_nonces: bool = False) -> None:
+        self.refuses_used_nonces = refuses_used_nonces
         self.submissions: list[tuple[bytes, str]] = []
+        self.charged: list[str] = []
+        """The nonces of what was accepted."""
         self.questions: list[str] = []
         self.on_body: Callable[[], None] = lambda: None
-        self.on_submit: Callable[[], SubmitOutcome] = lambda: Accepted(result_key=RESULT_KEY, request_id="REQ-1")
+        self.on_submit: Callable[[], SubmitOutcome] = self._accept
         self.on_query: Callable[[str], QueryOutcome] = lambda _key: Succeeded(urls=result_urls(2))
 
     def request_body(self, item: RenderItem) -> bytes:
         self.on_body()
         return json.dumps(asdict(item), sort_keys=True).encode()
 
-    def submit(self, body: bytes, *, nonce: str) -> SubmitOutcome:
+    def submit(self, body: bytes, *, nonce: str, send_by: float | None = None) -> SubmitOutcome:  # noqa: ARG002
+        is_used = nonce in self.nonces
         self.submissions.append((body, nonce))
-        return self.on_submit()
+        if is_used and self.refuses_used_nonces:
+            return Refused(error=ProviderError(kind=ErrorKind.NONCE_USED, message="Nonce Used"))
+        outcome = self.on_submit()
+        if isinstance(outcome, Accepted):
+            self.charged.append(nonce)
+        return outcome
+
+    def _accept(self) -> SubmitOutcome:
+        number = len(self.charged)
+        return Accepted(result_key=f"{number:04d}{RESULT_KEY[4:]}" if number else RESULT_KEY, request_id="REQ-1")
 
     def query(self, result_key: str) -> QueryOutcome:
         self.questions.append(result_key)

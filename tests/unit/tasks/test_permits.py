@@ -10,10 +10,11 @@ from sceneshift.clock import ManualClock
 from sceneshift.jobs.gates import PERMIT_SECONDS, SLOT_RETRY_MAX_SECONDS
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
-from sceneshift.provider.protocol import Pending
+from sceneshift.provider.protocol import Pending, Succeeded
 from sceneshift.settings import Settings
 from sceneshift.store.connection import TIMEKEEPER
 from sceneshift.store.opening import Store, open_job_store
+from tests.unit.tasks.ports import result_urls
 from tests.unit.tasks.simulated import SETTLED, open_shop
 from tests.unit.tasks.workshop import Workshop
 
@@ -105,8 +106,7 @@ def test_a_job_waits_for_a_slot_until_the_provider_is_done_with_another(
         assert (job.state, job.blocked_by, len(work.provider.submissions)) == (JobState.QUEUED, "in_flight", 2)
         assert 0 < work.due_in(job.id) <= SLOT_RETRY_MAX_SECONDS
         job = wake_when_due(work, job)
-    work.provider = type(work.provider)()
-    work.use(provider=work.provider)
+    work.provider.on_query = lambda _key: Succeeded(urls=result_urls(2))
     work.wake(first.id)
     assert work.job(first.id).state is JobState.STORING
     assert wake_when_due(work, work.job(job.id)).state is JobState.RENDERING

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sceneshift.jobs.events import CancelRequested
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge, JobState
 from sceneshift.messages import step_message
 from sceneshift.provider.protocol import (
+    Accepted,
     ErrorKind,
     Pending,
     ProviderError,
@@ -20,10 +24,14 @@ from sceneshift.provider.protocol import (
     RenderFailed,
     Succeeded,
 )
+from sceneshift.store.connection import NOTES, connect
+from sceneshift.store.latencies import Latencies
+from sceneshift.store.permits import Limits, Permits
 from tasks.poll import poll
 from tests.factories import an_order
 from tests.unit.tasks.ports import RESULT_KEY, result_urls
 from tests.unit.tasks.workshop import Workshop
+from workers.embedded.processes import free_port
 
 RUNNING = Pending(provider_status="RUNNING")
 
@@ -39,6 +47,13 @@ def ask(work: Workshop, job: JobRecord, outcome: QueryOutcome) -> JobRecord:
     return work.job(job.id)
 
 
+def accepted_job(work: Workshop, **values: Any) -> JobRecord:
+    """A job that the provider has just accepted under a key that no other job has."""
+    key = f"key-{len(work.provider.submissions)}"
+    work.provider.on_submit = lambda: Accepted(result_key=key, request_id=None)
+    return work.rendering(**values)
+
+
 @pytest.fixture
 def job(work: Workshop) -> JobRecord:
     """A job that the provider has just accepted."""
@@ -50,19 +65,101 @@ def test_an_unfinished_job_moves_its_own_due_time(work: Workshop, job: JobRecord
     lines = work.store.timeline.read(job.id)
     after = ask(work, job, RUNNING)
     assert (after.state, after.step, after.polls) == (JobState.RENDERING, "poll-002", 1)
-    assert work.due_in(job.id) == pytest.approx(4.0, rel=0.21)
+    assert work.due_in(job.id) == pytest.approx(0.1, rel=0.06)
     assert work.provider.questions == [RESULT_KEY]
     assert (work.publisher.messages, after.sequence, work.store.timeline.read(job.id)) == ([], 0, lines)
 
 
 def test_the_pauses_between_polls_grow_to_their_limit(work: Workshop, job: JobRecord) -> None:
     """A job that takes long is asked about less often, and never less often than the longest pause says."""
+    work.use(policy=replace(work.services.policy, poll_max_seconds=15.0))
     pauses = []
-    for _ in range(12):
+    for _ in range(20):
+        work.clock.advance(work.due_in(job.id))
         ask(work, job, RUNNING)
         pauses.append(work.due_in(job.id))
-    assert pauses[-1] > 2 * pauses[0]
-    assert max(pauses) <= 15.0 * 1.2 + 0.001
+    assert pauses[0] < 1.0
+    assert sorted(pauses[:10]) == pauses[:10]
+    assert max(pauses) == pytest.approx(15.0, rel=0.051)
+
+
+def finish_after(work: Workshop, seconds: float, **values: Any) -> JobRecord:
+    """A job that the provider accepted, and was done with after so long; it was asked about when that was due."""
+    job = accepted_job(work, **values)
+    submitted_at = job.submitted_at or 0.0
+    while job.state is JobState.RENDERING:
+        work.clock.advance(max(0.0, work.due_in(job.id)))
+        done = work.clock.now() - submitted_at >= seconds
+        job = ask(work, job, Succeeded(urls=result_urls(2)) if done else RUNNING)
+    return job
+
+
+def test_what_jobs_took_says_when_the_next_are_asked_about(work: Workshop) -> None:
+    """After ten jobs of two minutes the first question waits for a minute and more; other orders know nothing of it."""
+    for _ in range(10):
+        finish_after(work, 120.0)
+    work.clock.advance(5.0)
+    latency = work.store.latencies.expected(50, 2)
+    assert latency is not None
+    assert latency.median_seconds == pytest.approx(120.0, rel=0.15)
+    assert latency.soonest_seconds > 40.0
+    for outputs, first_seconds, pause_seconds in ((2, latency.soonest_seconds, 9.78), (1, 2.0, 25.0)):
+        job = accepted_job(work, order=an_order(num_output=outputs))
+        assert work.due_in(job.id) == pytest.approx(first_seconds, rel=0.051)
+        work.clock.advance(100.0)
+        ask(work, job, RUNNING)
+        assert work.due_in(job.id) == pytest.approx(pause_seconds, rel=0.051)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        RUNNING,
+        Succeeded(urls=()),
+        RenderFailed(error=error_of(ErrorKind.CONTENT_REJECTED)),
+        QueryFailed(error=error_of(ErrorKind.TRANSIENT)),
+    ],
+)
+def test_only_a_result_teaches_what_jobs_take(work: Workshop, job: JobRecord, outcome: QueryOutcome) -> None:
+    """A failure may be quick, and an empty result says nothing."""
+    work.clock.advance(30.0)
+    ask(work, job, outcome)
+    assert work.store.latencies.expected(50, 2) is None
+
+
+def test_a_result_for_a_job_that_was_given_up_teaches_nothing(work: Workshop, job: JobRecord) -> None:
+    """The question was on its way when its owner cancelled the job: its answer belongs to the past."""
+    work.clock.advance(30.0)
+
+    def cancel_and_answer(_key: str) -> QueryOutcome:
+        assert work.store.jobs.transition(work.job(job.id), CancelRequested(keep_result=False)) is not None
+        return Succeeded(urls=result_urls(2))
+
+    work.provider.on_query = cancel_and_answer
+    work.wake(job.id)
+    assert work.job(job.id).state is JobState.CANCELLED
+    assert work.store.latencies.expected(50, 2) is None
+
+
+def test_a_lesson_that_cannot_be_stored_delays_nothing(
+    work: Workshop, job: JobRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job store hung for a moment: the job goes on, and the log says what was not learned."""
+    with closing(connect(f"redis://127.0.0.1:{free_port()}/0", NOTES)) as away:
+        work.use(store=replace(work.store, latencies=Latencies(away, work.store.keys, work.clock)))
+        work.clock.advance(30.0)
+        assert ask(work, job, Succeeded(urls=result_urls(2))).state is JobState.STORING
+    messages = [record.message for record in caplog.records if record.message.startswith("latency.")]
+    assert messages == ["latency.not_read", "latency.not_learned"]
+
+
+def test_the_gates_hear_of_every_answer(work: Workshop, job: JobRecord) -> None:
+    """A provider that throttles questions lowers the rate of all workers."""
+    store = work.store
+    limited = Permits(store.client, store.keys, store.clock, Limits(query_rate=8.0))
+    work.use(store=replace(store, permits=limited))
+    ask(work, job, QueryFailed(error=error_of(ErrorKind.THROTTLED)))
+    assert store.client.exists(store.keys.pace("query"))
 
 
 def test_a_finished_job_goes_on_at_once(work: Workshop, job: JobRecord) -> None:
@@ -183,9 +280,8 @@ def test_a_stale_or_duplicate_poll_asks_nothing(work: Workshop, job: JobRecord) 
 
 def batch(work: Workshop, count: int) -> dict[str, Any]:
     """The arguments of one message about so many jobs that are due, each with a result key of its own."""
-    jobs = [work.rendering(order=an_order(webhook_url=None)) for _ in range(count)]
-    for number, job in enumerate(jobs):
-        work.store.client.hset(work.store.keys.job(job.id), "result_key", f"key-{number}")
+    for _ in range(count):
+        accepted_job(work, order=an_order(webhook_url=None))
     work.clock.advance(5.0)
     ready = work.store.due.hand_out(work.store.due.claim(count))
     return {"job_ids": [step.subject_id for step in ready], "steps": [step.step for step in ready]}

@@ -110,7 +110,7 @@ def test_an_accepted_job_is_polled_by_its_due_time_alone(work: Workshop) -> None
     """The first question is due when a result is likely, and no message is on its way before that."""
     job = work.rendering()
     assert (job.result_key, job.request_id, job.step) == (RESULT_KEY, "REQ-1", "poll-001")
-    assert work.due_in(job.id) == pytest.approx(4.0, rel=0.21)
+    assert work.due_in(job.id) == pytest.approx(2.0, rel=0.051)
     assert work.publisher.messages == []
 
 

@@ -13,12 +13,24 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from sceneshift.jobs.events import CancelRequested
-from sceneshift.provider.protocol import ErrorKind, OutcomeUnknown, Pending, ProviderError, Refused, Succeeded
+from sceneshift.jobs.states import Charge, JobState
+from sceneshift.provider.protocol import (
+    ErrorKind,
+    OutcomeUnknown,
+    Pending,
+    ProviderError,
+    Refused,
+    RenderFailed,
+    Succeeded,
+)
+from sceneshift.snapshots import result_of, snapshot_of
 from sceneshift.webhooks import API_VERSION, EVENT_TYPES, verify
+from tasks.webhook_payloads import webhook_body
 from tests.factories import an_order
 from tests.unit.storage.pictures import animation
 from tests.unit.tasks.ports import result_urls
 from tests.unit.tasks.workshop import Workshop
+from tests.unit.test_webhook_compatibility import old_schema
 from tests.webhook_material import SECRET
 
 SCHEMAS = resources.files("sceneshift.webhooks") / "schemas" / API_VERSION
@@ -107,7 +119,8 @@ def sent(work: Workshop, job_id: str) -> dict[str, Any]:
     assert verify(post.body, post.headers, SECRET, now=work.clock.now()).type in EVENT_TYPES
     body: dict[str, Any] = json.loads(post.body)
     schema = json.loads((SCHEMAS / f"{body['type']}.json").read_text(encoding="utf-8"))
-    Draft202012Validator(schema).validate(body)
+    for each in (schema, old_schema(body["type"])):
+        Draft202012Validator(each).validate(body)
     return body
 
 
@@ -162,9 +175,78 @@ def test_an_event_that_arrives_late_is_still_that_event(work: Workshop) -> None:
     assert (body["data"]["sequence"], body["timestamp"]) == (1, "2026-11-23T00:30:01.000Z")
 
 
-def test_a_completed_job_that_was_overdue_says_that_it_is_late(work: Workshop) -> None:
-    """A shop may have stopped waiting for it."""
-    assert sent(work, late(work))["data"]["late"] is True
+def late_failed(work: Workshop) -> str:
+    job_id = overdue(work)
+    work.provider.on_query = lambda _key: RenderFailed(
+        error=ProviderError(kind=ErrorKind.EXECUTION_FAILED, message="out of memory")
+    )
+    work.wake(job_id)
+    return job_id
+
+
+def late_cancelled(work: Workshop) -> str:
+    job_id = overdue(work)
+    work.store.jobs.transition(work.job(job_id), CancelRequested(keep_result=False))
+    return job_id
+
+
+@pytest.mark.parametrize(
+    ("end", "is_late"),
+    [
+        (late, True),
+        (late_failed, True),
+        (late_cancelled, True),
+        (succeeded, False),
+        (refused, False),
+        (cancelled_free, False),
+        (overdue, False),
+        (held, False),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_end_after_the_deadline_of_an_overdue_job_says_that_it_is_late(
+    work: Workshop, end: Callable[[Workshop], str], *, is_late: bool
+) -> None:
+    """A shop may have stopped waiting: each end says so, and what is no end, or in time, does not."""
+    job_id = end(work)
+    assert sent(work, job_id)["data"]["late"] is is_late
+    assert snapshot_of(work.job(job_id)).late is is_late
+
+
+def test_an_end_before_the_deadline_is_not_late(work: Workshop) -> None:
+    """Having been reported as overdue is not enough: the moment of the end is compared with the deadline."""
+    job_id = overdue(work)
+    work.store.client.hset(work.store.keys.job(job_id), "deadline_at", f"{work.clock.now() + 60.0:.3f}")
+    work.provider.on_query = lambda _key: Succeeded(urls=result_urls(2))
+    work.wake(job_id)
+    work.wake(job_id)
+    assert sent(work, job_id)["data"]["late"] is False
+
+
+def test_a_late_end_stays_late_however_long_its_webhook_takes(work: Workshop) -> None:
+    """It is the event that was late, also when it is told after the job has gone another way."""
+    job_id = late_failed(work)
+    delivery = work.delivery(job_id)
+    assert JobState(delivery.state) is JobState.FAILED
+    job = work.job(job_id).evolve(state=JobState.RENDERING, finished_at=None)
+    body = json.loads(webhook_body(delivery, job, work.bucket, link_lifetime_seconds=60.0))
+    assert (body["data"]["late"], snapshot_of(job).late) == (True, False)
+
+
+def test_a_result_says_that_it_is_late(work: Workshop) -> None:
+    """Whoever waited for it hears it like the receiver of the webhook."""
+    job = work.job(late(work))
+    assert result_of(job).late is True
+    assert result_of(job.evolve(overdue=False)).late is False
+
+
+def test_money_that_came_back_is_not_a_new_word_for_receivers(work: Workshop) -> None:
+    """A refund is noted after the event, and the three words that receivers know do not become four."""
+    job_id = refused(work)
+    job = work.job(job_id).evolve(charge=Charge.REFUNDED_BY_HAND)
+    body = json.loads(webhook_body(work.delivery(job_id), job, work.bucket, link_lifetime_seconds=60.0))
+    assert body["data"]["charge"] == "charged"
+    Draft202012Validator(old_schema("job.failed")).validate(body)
 
 
 def test_a_source_is_named_without_what_signs_it(work: Workshop) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sceneshift.clock import ManualClock
 from sceneshift.jobs.record import JobRecord
+from sceneshift.store.jobs import JobStore
 from sceneshift.store.opening import Store
 from tests.factories import NOW, a_job
 from tests.unit.jobs.situations import SITUATIONS
@@ -39,6 +40,11 @@ class Office:
         self.asked: list[str] = []
         self.heartbeat = Beating(path)
         self.monotonic = ManualClock(50.0)
+        self.timekeeper = self.employ(store)
+
+    def employ(self, store: Store) -> Timekeeper:
+        """Another timekeeper, with this store, stands for the first from now on."""
+        self.store = store
         self.timekeeper = Timekeeper(
             store=store,
             publisher=self.publisher,
@@ -48,6 +54,7 @@ class Office:
             poll_batch_max=40,
             monotonic=self.monotonic.now,
         )
+        return self.timekeeper
 
     def length_of(self, queue: str) -> int:
         self.asked.append(queue)
@@ -67,9 +74,13 @@ class Office:
 
 
 def accepted(office: Office, count: int, **values: object) -> list[JobRecord]:
+    """So many jobs that nobody has been at, the longest overdue first."""
+    store = office.store
+    # Without waiting for the disk: there are many of them.
+    acceptance = JobStore(store.client, store.keys, store.clock, lease_seconds=20.0, retention_seconds=3600.0)
     jobs = [a_job(created_at=NOW - number / 100, **values) for number in range(count, 0, -1)]
     for job in jobs:
-        office.store.jobs.accept(job, publish=False)
+        acceptance.accept(job, publish=False)
     return jobs
 
 

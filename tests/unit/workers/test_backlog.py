@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.backlog import Admission, BeginRates, admit, pause_for_backlog
+from workers.backlog import Admission, BeginRates, admit, pause_for_backlog, pause_for_room
 
 TASK = "sceneshift.poll"
 
@@ -96,3 +96,17 @@ def test_counters_that_fell_back_are_no_negative_rate() -> None:
 def test_a_task_that_nobody_began_has_no_rate() -> None:
     """Its counter does not exist yet."""
     assert rates((0.0, 0), (10.0, 100)).per_second("sceneshift.notify") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("length", "per_second", "pause"),
+    [(0, 0.0, 1.0), (50, 0.07, 1.0), (51, 0.07, 20.0), (1000, 0.9, 20.0), (1000, 10.0, 95.0), (201, 100.0, 1.0)],
+)
+def test_room_is_looked_for_when_there_should_be_some(length: int, per_second: float, pause: float) -> None:
+    """Soon in a short queue, or as it drains; a fleet that had nothing to do is not taken for a slow one."""
+    assert pause_for_room(length, per_second, 20.0) == pause
+
+
+def test_room_is_looked_for_every_ten_minutes_at_the_least() -> None:
+    """However long the queue is."""
+    assert pause_for_room(1_000_000, 10.0, 20.0) == 600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +19,9 @@ from tests.factories import a_job
 from workers.bootsteps import QueueLengths, TimekeeperStep
 from workers.embedded.processes import free_port
 from workers.embedded.redis_server import RedisServer
+from workers.outage_watch import OutageWatch
+from workers.spool_keeper import SpoolKeeper
+from workers.timekeeper import Timekeeper
 
 
 def an_app(url: str) -> SceneshiftCelery:
@@ -48,52 +51,56 @@ def worker(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.Monkey
     current_settings.cache_clear()
 
 
-def test_leases_are_kept_after_the_worker_was_told_to_stop(worker: SimpleNamespace) -> None:
-    """Nothing new is claimed, and the steps that still run keep their leases until the process ends."""
+@contextmanager
+def started(worker: SimpleNamespace) -> Iterator[TimekeeperStep]:
+    """A step that was started; what lives as long as the process is stopped in the end too."""
     step = TimekeeperStep(worker)
     step.start(worker)
-    timekeeper, leases = step._timekeeper, step._leases
-    assert timekeeper is not None
-    assert leases is not None
     try:
-        step.stop(worker)
-        assert not timekeeper._thread.is_alive()
-        assert leases._thread.is_alive()
-        step.terminate(worker)
-        assert leases._thread.is_alive()
+        yield step
     finally:
-        leases.stop()
+        step.stop(worker)
+        for each in (step._leases, step._recovery):
+            assert each is not None
+            each.stop()
+
+
+def test_what_the_last_tasks_need_goes_on_after_the_worker_was_told_to_stop(worker: SimpleNamespace) -> None:
+    """Nothing new is claimed; leases are kept and the job store is watched until the process ends."""
+    with started(worker) as step:
+        timekeeper, leases, recovery = step._timekeeper, step._leases, step._recovery
+        assert timekeeper is not None
+        assert leases is not None
+        assert recovery is not None
+        until_stopped = list(step._until_stopped)
+        assert {type(each) for each in until_stopped} == {Timekeeper, SpoolKeeper, OutageWatch}
+        for end in (step.stop, step.terminate):
+            end(worker)
+            assert not any(each._thread.is_alive() for each in until_stopped)
+            assert leases._thread.is_alive()
+            assert recovery._thread.is_alive()
 
 
 def test_leases_and_timekeeper_share_no_connection(worker: SimpleNamespace) -> None:
     """A claim that hangs holds up no renewal; and the leases are those of the steps that the tasks are at."""
-    step = TimekeeperStep(worker)
-    step.start(worker)
-    timekeeper, leases = step._timekeeper, step._leases
-    assert timekeeper is not None
-    assert leases is not None
-    try:
+    with started(worker) as step:
+        timekeeper, leases, recovery = step._timekeeper, step._leases, step._recovery
+        assert timekeeper is not None
+        assert leases is not None
+        assert recovery is not None
         services = tasks.services.current_services()
         assert leases._holds is services.holds
+        assert recovery._services is services
         assert (
             len({id(client) for client in (leases._due._client, timekeeper._store.client, services.store.client)}) == 3
         )
-    finally:
-        step.stop(worker)
-        leases.stop()
 
 
 def test_the_timekeeper_has_the_settings_limits(worker: SimpleNamespace) -> None:
     """How many polls may share a message is what the environment says."""
-    step = TimekeeperStep(worker)
-    step.start(worker)
-    assert step._timekeeper is not None
-    assert step._leases is not None
-    try:
+    with started(worker) as step:
+        assert step._timekeeper is not None
         assert step._timekeeper._poll_batch_max == 40
-    finally:
-        step.stop(worker)
-        step._leases.stop()
 
 
 def a_message() -> StepMessage:

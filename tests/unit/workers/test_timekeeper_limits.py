@@ -18,7 +18,7 @@ def limited(office: Office, **limits: float) -> None:
     """The office's permits have these limits from now on."""
     store = office.store
     permits = Permits(store.client, store.keys, store.clock, Limits(**limits))  # type: ignore[arg-type]  # one is whole
-    office.timekeeper._store = replace(store, permits=permits)
+    office.employ(replace(store, permits=permits))
 
 
 def test_bulk_submissions_go_out_no_faster_than_they_may_be_sent(office: Office, clock: ManualClock) -> None:
@@ -37,14 +37,17 @@ def test_those_that_were_handed_out_before_go_first(office: Office) -> None:
     """A job that waited for its moment is handed out again, although the rate leaves no room for others."""
     limited(office, submit_rate=1.0)
     for number in range(20):
-        office.timekeeper._store.permits.reserve_submission(f"job_{number}")
+        office.store.permits.reserve_submission(f"job_{number}")
     accepted(office, 5)
     waited = place(
-        office.store, SITUATIONS["queued"].evolve(id=a_job().id, blocked_by="submit_rate", blocked_until=NOW)
+        office.store,
+        SITUATIONS["queued"].evolve(
+            id=a_job().id, step="submit-2", parent_step="submit-1", blocked_by="submit_rate", blocked_until=NOW
+        ),
     )
     office.store.client.zadd(office.store.keys.due, {waited.id: NOW})
     office.timekeeper.tick()
-    assert office.publisher.task_ids[0] == f"{waited.id}:submit-1"
+    assert office.publisher.task_ids[0] == f"{waited.id}:submit-2"
     assert len(office.publisher.task_ids) == 2  # and the tenth that bulk jobs always have
 
 

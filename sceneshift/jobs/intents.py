@@ -1,0 +1,121 @@
+"""A submission as it is remembered outside of the job store, so that a store that forgot it can be told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sceneshift.identifiers import created_at
+from sceneshift.jobs.order import JobOrder
+from sceneshift.jobs.record import JobRecord
+from sceneshift.jobs.states import JobState
+from sceneshift.messages import FIRST_STEP
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One request that was about to be sent: the `number`-th of its job, at `at` (unix seconds).
+
+    With the order in it, a job that the store has lost altogether can be stored again.
+    """
+
+    job_id: str
+    number: int
+    epoch: int
+    nonce: str
+    request_hash: str
+    at: float
+    order: JobOrder
+    deadline_at: float | None
+
+    @classmethod
+    def of(cls, job: JobRecord) -> Intent:
+        """The intent that this record has just been given."""
+        return cls(
+            job_id=job.id,
+            number=job.submits,
+            epoch=job.epoch,
+            nonce=job.nonce,
+            request_hash=job.request_hash,
+            at=job.created_at if job.intent_at is None else job.intent_at,
+            order=job.order,
+            deadline_at=job.deadline_at,
+        )
+
+    def lost_job(self) -> JobRecord:
+        """The job as it was when it was accepted."""
+        return JobRecord(
+            id=self.job_id,
+            state=JobState.QUEUED,
+            step=FIRST_STEP,
+            order=self.order,
+            created_at=created_at(self.job_id),
+            deadline_at=self.deadline_at,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, by name."""
+        return {
+            "version": FORMAT_VERSION,
+            "job_id": self.job_id,
+            "number": self.number,
+            "epoch": self.epoch,
+            "nonce": self.nonce,
+            "request_hash": self.request_hash,
+            "at": self.at,
+            "order": json.loads(self.order.to_json()),
+            "deadline_at": self.deadline_at,
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Intent:
+        """What `to_json` described; fields of a later version are ignored.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        return cls(
+            job_id=str(document["job_id"]),
+            number=int(document["number"]),
+            epoch=int(document["epoch"]),
+            nonce=str(document["nonce"]),
+            request_hash=str(document["request_hash"]),
+            at=float(document["at"]),
+            order=JobOrder.from_json(json.dumps(document["order"])),
+            deadline_at=None if document["deadline_at"] is None else float(document["deadline_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What came of some intents: `held` jobs, those of them that had to be stored again, and submissions left over."""
+
+    intents: int = 0
+    held: int = 0
+    restored: int = 0
+    unclaimed: int = 0
+
+    def __add__(self, other: Merged) -> Merged:
+        return Merged(
+            intents=self.intents + other.intents,
+            held=self.held + other.held,
+            restored=self.restored + other.restored,
+            unclaimed=self.unclaimed + other.unclaimed,
+        )
+
+    def __str__(self) -> str:
+        text = f"{self.intents} intents looked at, {self.held} jobs held"
+        if self.restored:
+            text += f", {self.restored} of them lost and stored again"
+        if self.unclaimed:
+            text += f", {self.unclaimed} submissions left over, of jobs that are elsewhere by now"
+        return text
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What stands in the mode's description."""
+        return cls(**{name: int(document[name]) for name in cls.__slots__})

@@ -1,0 +1,85 @@
+"""Finding many jobs of one state at once, for a person who decides about them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sceneshift.jobs.record import JobRecord
+from sceneshift.jobs.states import JobState
+
+if TYPE_CHECKING:
+    from sceneshift.store.opening import Store
+
+CHUNK = 200
+"""So many records are read with one round trip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which jobs. `since` and `until` are unix seconds of when a job came into its state; None leaves it open."""
+
+    state: JobState
+    code: str | None = None
+    sku: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def takes(self, job: JobRecord) -> bool:
+        """Whether the job, which came into its state at a right time, is one of them."""
+        return (
+            job.state is self.state
+            and (self.code is None or (job.error is not None and job.error.code == self.code))
+            and (self.sku is None or job.sku == self.sku)
+        )
+
+
+def select_jobs(store: Store, selection: Selection) -> Iterator[JobRecord]:
+    """The selected jobs as they are now, the newest in their state first."""
+    upper = "+inf" if selection.until is None else selection.until
+    lower = "-inf" if selection.since is None else selection.since
+    key = store.keys.jobs(selection.state)
+    seen: set[str] = set()
+    start = 0
+    while True:
+        ids: list[str] = store.client.zrange(  # type: ignore[assignment]  # redis-py: maybe awaitable
+            key,
+            upper,
+            lower,
+            desc=True,
+            byscore=True,
+            offset=start,
+            num=CHUNK,
+        )
+        if not ids:
+            return
+        start += len(ids)
+        # Whoever comes into the state meanwhile moves the others back, so that some are met twice.
+        new = [job_id for job_id in ids if job_id not in seen]
+        seen.update(new)
+        yield from (job for job in load_jobs(store, new) if selection.takes(job))
+
+
+def load_jobs(store: Store, ids: Iterable[str]) -> Iterator[JobRecord]:
+    """The records of these jobs, in their order; those that are not there are left out."""
+    keys = store.keys
+    with store.client.pipeline(transaction=False) as pipeline:
+        for job_id in ids:
+            pipeline.hgetall(keys.job(job_id))
+            pipeline.get(keys.order(job_id))
+            pipeline.get(keys.results(job_id))
+        answers = pipeline.execute()
+    for fields, order, results in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
+        if fields and order:
+            yield JobRecord.from_fields(fields, order, results)
+
+
+def ordered_again(store: Store, jobs: Iterable[JobRecord]) -> dict[str, str]:
+    """By id, the job that has the idempotency key of one of these by now."""
+    keyed = [job for job in jobs if job.order.idempotency_key]
+    with store.client.pipeline(transaction=False) as pipeline:
+        for job in keyed:
+            pipeline.get(store.keys.idempotency(job.order.idempotency_key or ""))
+        owners = pipeline.execute()
+    return {job.id: owner for job, owner in zip(keyed, owners, strict=True) if owner and owner != job.id}

@@ -1,0 +1,77 @@
+"""Merging the intents back, of which a job store has lost some: those of this process, and those of the bucket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+
+from sceneshift.jobs.intents import Intent, Merged
+from sceneshift.store.merging import forgotten, merge, oldest_unfinished
+from sceneshift.store.recovery import RecoveryState
+from sceneshift.store.rollback import DAY_SECONDS
+from storage.names import manifest_name
+from tasks.intents import day_of, intents_of, read_intent
+from tasks.services import Services
+
+log = logging.getLogger(__name__)
+
+CLAIM_SECONDS = 120.0
+"""A process that merges the bucket claims that anew for each day of it."""
+BUCKET = "the bucket's intent log"
+NEW_STORE_DAYS = 7
+"""A store that has got its identity within so many days may have lost all that is older."""
+
+
+def merge_memory(services: Services) -> Merged:
+    """The store knows of all submissions that this process remembers, or their jobs are held."""
+    merged = _merge(services, services.store.recovery.remembered())
+    services.store.recovery.note_merge(merged)
+    log.warning("recovery.merged", extra={"by": services.store.recovery.process, "result": str(merged)})
+    return merged
+
+
+def merge_bucket(services: Services, state: RecoveryState) -> bool:
+    """The store knows of all submissions of the bucket's intent log, and recovery mode has ended.
+
+    False: another process is at it, or somebody has found more meanwhile, so that it must be done again.
+    """
+    recovery, merged = services.store.recovery, Merged()
+    for day in _days(services):
+        if not recovery.claim(CLAIM_SECONDS):
+            return False
+        merged += _merge_day(services, day)
+    recovery.note_merge(merged, of=BUCKET)
+    answer = recovery.end(by=recovery.process, note="the bucket's intent log was merged", begins=state.begins)
+    return answer == "ended"
+
+
+def _merge_day(services: Services, day: date) -> Merged:
+    numbers = intents_of(services.objects, day)
+    lost = list(forgotten(services.store, numbers, lost_after=_lost_after(services)))
+    merged = _merge(services, (read_intent(services.objects, job_id, numbers[job_id]) for job_id in lost))
+    return replace(merged, intents=len(numbers))
+
+
+def _merge(services: Services, intents: Iterable[Intent]) -> Merged:
+    def is_done(job_id: str) -> bool:
+        return services.objects.head(manifest_name(job_id)) is not None
+
+    return merge(services.store, intents, lost_after=_lost_after(services), is_done=is_done)
+
+
+def _lost_after(services: Services) -> float:
+    return services.store.clock.now() - services.settings.job_retention_seconds
+
+
+def _days(services: Services) -> Iterator[date]:
+    """The days on which the jobs of lost submissions may have been accepted: at least yesterday and today."""
+    store, now = services.store, services.store.clock.now()
+    oldest = min(now - DAY_SECONDS, oldest_unfinished(store) or now)
+    if store.recovery.made_at() > now - NEW_STORE_DAYS * DAY_SECONDS:
+        oldest = min(oldest, now - NEW_STORE_DAYS * DAY_SECONDS)
+    day, last = day_of(oldest), day_of(now)
+    while day <= last:
+        yield day
+        day += timedelta(days=1)
