@@ -171,6 +171,20 @@ def bench(arguments: list[str]) -> int:
     return run(PYTHON, "-m", "pytest", "tests/benchmarks", "-m", "slow", "-s", "--timeout", "1800", *arguments)
 
 
+@command("spending", "many jobs while answers are lost and workers die: is anything paid twice? --help lists options")
+def spending(arguments: list[str]) -> int:
+    ensure("dev")
+    os.chdir(ROOT)
+    return become(PYTHON, "-m", "tests.chaos.spending", *arguments)
+
+
+@command("slots", "a cap on jobs in flight while workers die: is it kept, and used? --help lists its options")
+def slots(arguments: list[str]) -> int:
+    ensure("dev")
+    os.chdir(ROOT)
+    return become(PYTHON, "-m", "tests.chaos.slots", *arguments)
+
+
 @command("docs", "write the pages of the documentation that are made from the code")
 def docs(_arguments: list[str]) -> int:
     ensure("dev")
