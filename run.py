@@ -134,7 +134,14 @@ def demo(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     ensure("dev")
     os.chdir(ROOT)
-    return become(PYTHON, "-m", "pytest", *(arguments or ["-m", "not slow and not browser"]))
+    if arguments:
+        return become(PYTHON, "-m", "pytest", *arguments)
+    quick: list[str | Path] = [PYTHON, "-m", "pytest", "-m", "not slow and not browser"]
+    # Those of the integration start processes enough of their own, and some measure what these achieve.
+    return max(
+        run(*quick, "--ignore=tests/integration", "--numprocesses=auto", "--dist=worksteal"),
+        run(*quick, "tests/integration"),
+    )
 
 
 @command("browser", "the tests of the simulator's page in a Chromium; further arguments go to pytest")

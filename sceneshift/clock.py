@@ -10,11 +10,24 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
+def elapsed() -> float:
+    """Seconds since some moment, on a clock that nobody sets and that goes on while the machine is suspended.
+
+    The latter only where the platform has `CLOCK_BOOTTIME`, as Linux does: its `time.monotonic` stands still meanwhile.
+    """
+    boot_time: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
+
+
 class Clock(Protocol):
     """Tells the time."""
 
     def now(self) -> float:
         """Unix time in seconds."""
+        ...
+
+    def read(self) -> float:
+        """The same, as its source has it at this moment, whatever it said before."""
         ...
 
 
@@ -24,11 +37,14 @@ class SystemClock:
     def now(self) -> float:
         return time.time()
 
+    def read(self) -> float:
+        return time.time()
+
 
 class RedisClock:
     """The clock of the job store's server (Redis `TIME`), so that workers with wrong clocks agree.
 
-    Between readings it is carried on by the local monotonic clock, which no time adjustment moves.
+    Between readings it is carried on by `elapsed`, which no time adjustment moves and no suspension stops.
     """
 
     def __init__(self, client: Redis, *, refresh_seconds: float = 30.0) -> None:
@@ -39,14 +55,19 @@ class RedisClock:
         self._read_at = float("-inf")
 
     def now(self) -> float:
-        monotonic = time.monotonic()
-        if monotonic - self._read_at > self._refresh_seconds:
-            seconds, microseconds = self._client.time()
-            with self._lock:
-                monotonic = time.monotonic()
-                self._offset_seconds = seconds + microseconds / 1e6 - monotonic
-                self._read_at = monotonic
-        return monotonic + self._offset_seconds
+        moment = elapsed()
+        if moment - self._read_at > self._refresh_seconds:
+            return self.read()
+        return moment + self._offset_seconds
+
+    def read(self) -> float:
+        seconds, microseconds = self._client.time()
+        now: float = seconds + microseconds / 1e6
+        with self._lock:
+            moment = elapsed()
+            self._offset_seconds = now - moment
+            self._read_at = moment
+        return now
 
 
 class ManualClock:
@@ -57,6 +78,9 @@ class ManualClock:
 
     def now(self) -> float:
         return self._now
+
+    def read(self) -> float:
+        return self.now()
 
     def advance(self, seconds: float) -> None:
         """Time has moved on by this much."""

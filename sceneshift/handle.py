@@ -150,12 +150,12 @@ class Job:
             StoreUnavailableError: the job store could not be reached, or the job moved on at every try; call again.
         """
         for _ in range(CANCEL_TRIES):
-            change = self._transition(CancelRequested(keep_result=keep_result))
+            change = self._request_cancel(keep_result=keep_result)
             job = change.after if change else self.client.load(self.id)
             if change or job.state.is_final or job.cancel:
                 outcome = _cancel_outcome(job)
-                is_certain = outcome is not CancelOutcome.FREE or not self._may_have_been_forgotten()
-                return outcome if is_certain else CancelOutcome.UNKNOWN
+                is_free = job.state.is_final and not self._may_have_been_forgotten()
+                return outcome if outcome is not CancelOutcome.FREE or is_free else CancelOutcome.UNKNOWN
         raise StoreUnavailableError("the job moved on at every try and was not cancelled; call again", job_id=self.id)
 
     def resolve(self, action: ResolveAction, *, by: str, why: str = "", result_key: str = "") -> JobSnapshot:
@@ -172,7 +172,15 @@ class Job:
             InvalidRequestError: there is nothing to decide, no key to attach, or it is another job's.
             StoreUnavailableError: the job store could not be reached.
         """
-        change = self._transition(Resolved(action=action, by=by, why=why, result_key=result_key))
+        from sceneshift.store.jobs import RecoveringError  # noqa: PLC0415
+
+        try:
+            change = self._transition(Resolved(action=action, by=by, why=why, result_key=result_key))
+        except RecoveringError:
+            raise StoreUnavailableError(
+                "the job store may have forgotten a submission of this job; decide when `sceneshift recovery` is over",
+                job_id=self.id,
+            ) from None
         if change is None:
             state = self.client.load(self.id).state
             raise InvalidRequestError(f"{self.id} is {state}: there is nothing to {action}", param="action")
@@ -226,10 +234,20 @@ class Job:
         change = self._transition(Refunded(by=by, why=why))
         if change is None:
             job = self.client.load(self.id)
-            raise InvalidRequestError(
-                f"{self.id} is {job.state} and {job.charge}: there is nothing to refund", param="job_id"
-            )
+            why = "there is nothing to refund"
+            if job.intent_at is None and job.charge in {Charge.CHARGED, Charge.UNKNOWN}:
+                why = "that is an earlier submission's, which stays in the ledger as superseded"
+            raise InvalidRequestError(f"{self.id} is {job.state} and {job.charge}: {why}", param="job_id")
         return snapshot_of(change.after)
+
+    def _request_cancel(self, *, keep_result: bool) -> Change | None:
+        """The wish is carried out, or noted where nobody can say now whether the job was submitted."""
+        from sceneshift.store.jobs import RecoveringError  # noqa: PLC0415  # redis is loaded by the calls that need it
+
+        try:
+            return self._transition(CancelRequested(keep_result=keep_result))
+        except RecoveringError:
+            return self._transition(CancelRequested(keep_result=keep_result, notes_only=True))
 
     def _transition(self, event: Event, job: JobRecord | None = None) -> Change | None:
         from sceneshift.messages import messages_for_change  # noqa: PLC0415  # a handle that only looks publishes nothing

@@ -38,12 +38,12 @@ class IntentTakenError(Exception):
 
 
 def write_intent(services: Services, job: JobRecord) -> None:
-    """The intent that the record has just been given is in the bucket, as the only one of its number.
+    """The intent that the record has just been given is in the bucket, as the only one of its number, and the latest.
 
     Raises:
         IntentNotWrittenError: the bucket failed; whether the intent is there is not known, and nothing was sent.
-        IntentTakenError: another one has its number, so the job store has forgotten it, or there are two. Recovery mode
-            has been begun.
+        IntentTakenError: another one has its number, or a later one, so the job store has forgotten it, or there are
+            two. Recovery mode has been begun.
     """
     name, token = intent_name(job.id, job.submits), secrets.token_hex(16)
     body = json.dumps({**Intent.of(job).to_json(), "token": token}, ensure_ascii=False, sort_keys=True).encode()
@@ -58,19 +58,27 @@ def write_intent(services: Services, job: JobRecord) -> None:
         )
         # An earlier try of this very call may have written it, and its answer been lost.
         is_ours = is_ours or json.loads(services.objects.get(name))["token"] == token
+        # Not every intent comes so far as to be written: a number may be free though a later one is taken.
+        latest = _latest(services.objects, job.id)
     except (StorageError, ValueError, KeyError, TypeError) as error:
         text = error.message if isinstance(error, StorageError) else "what is there is no intent"
         raise IntentNotWrittenError(f"the intent could not be written to the bucket: {text}") from error
-    if not is_ours:
-        _begin_recovery(services, job)
-        raise IntentTakenError(f"submission {job.submits} of {job.id} stands in the intent log already")
+    if not is_ours or latest > job.submits:
+        _begin_recovery(services, job, latest)
+        raise IntentTakenError(f"submission {latest} of {job.id} stands in the intent log already")
 
 
-def _begin_recovery(services: Services, job: JobRecord) -> None:
+def _latest(objects: ObjectStore, job_id: str) -> int:
+    """The number of the job's latest submission in the intent log; 0 without one."""
+    numbers = (_NAME.fullmatch(name) for name in objects.list(intent_name(job_id, 0).rpartition("/")[0] + "/"))
+    return max((int(match[2]) for match in numbers if match), default=0)
+
+
+def _begin_recovery(services: Services, job: JobRecord, number: int) -> None:
     """Where one submission was forgotten, others may have been."""
     try:
         services.store.recovery.begin(
-            f"the intent log has submission {job.submits} of {job.id}, of which the job store knew nothing"
+            f"the intent log has submission {number} of {job.id}, of which the job store knew nothing"
         )
     except RedisError as error:
         log.warning("recovery.not_begun", extra={"job_id": job.id, "error": type(error).__name__})

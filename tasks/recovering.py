@@ -10,7 +10,6 @@ from datetime import date, timedelta
 from sceneshift.jobs.intents import Intent, Merged
 from sceneshift.store.merging import forgotten, merge, oldest_unfinished
 from sceneshift.store.recovery import RecoveryState
-from sceneshift.store.rollback import DAY_SECONDS
 from storage.names import manifest_name
 from tasks.intents import day_of, intents_of, read_intent
 from tasks.services import Services
@@ -20,8 +19,6 @@ log = logging.getLogger(__name__)
 CLAIM_SECONDS = 120.0
 """A process that merges the bucket claims that anew for each day of it."""
 BUCKET = "the bucket's intent log"
-NEW_STORE_DAYS = 7
-"""A store that has got its identity within so many days may have lost all that is older."""
 
 
 def merge_memory(services: Services) -> Merged:
@@ -66,12 +63,13 @@ def _lost_after(services: Services) -> float:
 
 
 def _days(services: Services) -> Iterator[date]:
-    """The days on which the jobs of lost submissions may have been accepted: at least yesterday and today."""
-    store, now = services.store, services.store.clock.now()
-    oldest = min(now - DAY_SECONDS, oldest_unfinished(store) or now)
-    if store.recovery.made_at() > now - NEW_STORE_DAYS * DAY_SECONDS:
-        oldest = min(oldest, now - NEW_STORE_DAYS * DAY_SECONDS)
-    day, last = day_of(oldest), day_of(now)
+    """The days on which the jobs of lost submissions may have been accepted.
+
+    A copy of any age may have been restored, so these are all days of which the store keeps finished jobs, and more
+    where an unfinished one is older.
+    """
+    now = services.store.clock.now()
+    day, last = day_of(min(_lost_after(services), oldest_unfinished(services.store) or now)), day_of(now)
     while day <= last:
         yield day
         day += timedelta(days=1)

@@ -22,7 +22,7 @@ from sceneshift.jobs.gates import slot_delay
 from sceneshift.jobs.latency import Latency
 from sceneshift.jobs.pauses import submit_backoff_seconds
 from sceneshift.jobs.record import JobFault, JobRecord
-from sceneshift.jobs.unknown_outcomes import Grant, after_loss, after_probe, probe_later
+from sceneshift.jobs.unknown_outcomes import Grant, after_loss, after_probe, may_probe, probe_later
 from sceneshift.provider.protocol import Accepted, SubmitOutcome
 from sceneshift.store.jobs import IntentGuard, NotOnDiskError, RecoveringError, RolledBackError, SlotsFullError
 from tasks.answers import note_answer
@@ -57,7 +57,7 @@ def send(services: Services, job: JobRecord, body: bytes) -> Report:
         _log_intent(services, submitting)
     except IntentNotWrittenError as error:
         log.warning("intent.not_written", extra={"job_id": job.id, "reason": str(error)})
-        return conclude(services, submitting, _later(job, INTENT_LOG))
+        return conclude(services, submitting, later(job, INTENT_LOG))
     except IntentTakenError as error:
         return conclude_lost(services, submitting, _taken_fault(error))
     outcome = services.provider.submit(body, nonce=nonce, send_by=send_by)
@@ -68,8 +68,11 @@ def send(services: Services, job: JobRecord, body: bytes) -> Report:
 def probe(services: Services, job: JobRecord, body: bytes) -> Report:
     """The request of unknown outcome was sent once more with its nonce, or another time is set for that."""
     # In this order: a worker that sleeps in between has less time then, not more.
-    started, now = services.monotonic(), services.store.clock.now()
-    policy, latency = services.policy.unknown_outcomes, _expected(services, job)
+    started, clocks = services.monotonic(), services.read_clocks()
+    policy, latency, now = services.policy.unknown_outcomes, _expected(services, job), clocks.store
+    if not may_probe(job, policy, clocks):
+        fault = JobFault(code="outcome_unknown", message="it is too late, or not sure how late it is, to ask again")
+        return conclude_lost(services, job, job.error or fault)
     left_seconds = (job.intent_at or now) + policy.probe_seconds - now
     send_by = started + min(SEND_WITHIN_SECONDS, left_seconds)
     try:
@@ -82,11 +85,11 @@ def probe(services: Services, job: JobRecord, body: bytes) -> Report:
         _log_intent(services, probing)
     except IntentNotWrittenError as error:
         log.warning("intent.not_written", extra={"job_id": job.id, "reason": str(error)})
-        return conclude(services, probing, probe_later(_later(job, INTENT_LOG), policy))
+        return conclude(services, probing, probe_later(later(job, INTENT_LOG), policy))
     except IntentTakenError as error:
         return conclude_lost(services, probing, _taken_fault(error))
     outcome = services.provider.submit(body, nonce=job.nonce, send_by=send_by)
-    event = after_probe(probing, outcome, policy, now) or next_step(probing, outcome, services.policy, now, latency)
+    event = after_probe(probing, outcome, policy, clocks) or next_step(probing, outcome, services.policy, now, latency)
     return _conclude(services, probing, outcome, event)
 
 
@@ -97,12 +100,12 @@ def _expected(services: Services, job: JobRecord) -> Latency | None:
 
 def conclude_lost(services: Services, job: JobRecord, fault: JobFault) -> Report:
     """What the policy makes of a lost answer is stored."""
-    policy, now = services.policy.unknown_outcomes, services.store.clock.now()
+    policy, clocks = services.policy.unknown_outcomes, services.read_clocks()
 
     def may_spend() -> Grant:
         return services.store.ledger.may_resubmit(job.order.num_output, policy.budget_images)
 
-    return conclude(services, job, after_loss(job, fault, policy, now, may_spend=may_spend))
+    return conclude(services, job, after_loss(job, fault, policy, clocks, may_spend=may_spend))
 
 
 class _IntentRefusedError(Exception):
@@ -129,13 +132,13 @@ def _store_intent(services: Services, job: JobRecord, intent: IntentStored | Pro
         # Another worker took the last slot since the permit was given.
         raise _IntentRefusedError(job, slot_delay(job)) from None
     except RecoveringError:
-        raise _IntentRefusedError(job, _later(job, RECOVERY)) from None
+        raise _IntentRefusedError(job, later(job, RECOVERY)) from None
     except RolledBackError:
         store.recovery.begin("the job store has forgotten an intent that a worker had stored")
-        raise _IntentRefusedError(job, _later(job, RECOVERY)) from None
+        raise _IntentRefusedError(job, later(job, RECOVERY)) from None
     except NotOnDiskError as error:
         store.recovery.witnessed(error.change.after)
-        raise _IntentRefusedError(error.change.after, _later(job, STORE_DISK)) from None
+        raise _IntentRefusedError(error.change.after, later(job, STORE_DISK)) from None
     if change is None:
         return None
     store.recovery.witnessed(change.after)
@@ -153,7 +156,7 @@ def _taken_fault(error: IntentTakenError) -> JobFault:
     return JobFault(code="outcome_unknown", message=f"another worker has written this very submission down: {error}")
 
 
-def _later(job: JobRecord, blocked_by: str) -> SubmissionDelayed:
+def later(job: JobRecord, blocked_by: str) -> SubmissionDelayed:
     """Nothing was sent; the same submission is tried again."""
     pause = min(submit_backoff_seconds(job), RETRY_MAX_SECONDS)
     return SubmissionDelayed(blocked_by=blocked_by, retry_in_seconds=pause, new_epoch=False, strike=None)
@@ -183,6 +186,8 @@ def _conclude_accepted(services: Services, job: JobRecord, outcome: Accepted, ev
         request_id=outcome.request_id,
         # The day of the intent is the one on which the ledger has it.
         sent_at=job.intent_at or job.created_at,
+        number=job.submits,
+        epoch=job.epoch,
     )
     services.spool.keep(key)
     log.info("submission.accepted", extra={"job_id": job.id, "result_key": outcome.result_key})

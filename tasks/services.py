@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sceneshift.clock import elapsed
 from sceneshift.errors import ConfigurationError
 from sceneshift.guarded_http import GuardedClient
 from sceneshift.jobs.policy import Policy
+from sceneshift.jobs.unknown_outcomes import ClockReadings
 from sceneshift.messages import CeleryPublisher, Publisher
 from sceneshift.provider.bg_rep import BgRepProvider
 from sceneshift.provider.protocol import Provider
@@ -40,8 +42,14 @@ class Services:
     publisher: Publisher
     holds: Holds
     spool: Spool
-    monotonic: Callable[[], float] = time.monotonic
-    """Seconds of this process, for how late a request may be sent."""
+    monotonic: Callable[[], float] = elapsed
+    """Seconds of this machine, for how late a request may be sent."""
+    wall_clock: Callable[[], float] = time.time
+    """This machine's unix time, for whether the job store's can be true."""
+
+    def read_clocks(self) -> ClockReadings:
+        """The job store's clock, read anew, and this machine's."""
+        return ClockReadings(store=self.store.clock.read(), machine=self.wall_clock())
 
 
 def open_services(settings: Settings, app: Celery | None = None) -> Services:

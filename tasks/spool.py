@@ -32,13 +32,18 @@ _FILE_MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpooledKey:
-    """The provider has accepted this submission of this job, whose intent is of `sent_at` (unix seconds)."""
+    """The provider has accepted this job's `number`-th submission, whose intent is of `sent_at` (unix seconds).
+
+    Number and epoch are there for a job store that has forgotten the submission.
+    """
 
     job_id: str
     nonce: str
     result_key: str
     request_id: str | None
     sent_at: float
+    number: int = 0
+    epoch: int = 1
 
 
 class Spool:

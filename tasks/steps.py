@@ -12,10 +12,12 @@ from sceneshift.jobs.change import Change
 from sceneshift.jobs.decisions import is_poisoned, poison_fault
 from sceneshift.jobs.events import Event, StepPoisoned, SubmissionAccepted
 from sceneshift.jobs.faults import DUPLICATE_RESULT_KEY
+from sceneshift.jobs.intents import Intent
 from sceneshift.jobs.record import JobRecord
 from sceneshift.messages import messages_for_change
 from sceneshift.store.due import Hold
 from sceneshift.store.jobs import NotOnDiskError
+from sceneshift.store.merging import remind, reminder
 from tasks.services import Services
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,10 @@ def _too_late(services: Services, job: JobRecord, event: Event) -> Report:
         log.info("event.stale", extra=about)
         return {"skipped": "stale"}
     current = services.store.jobs.load(job.id)
+    if current is not None and current.submits < job.submits:
+        reminded = remind(services.store, current, reminder(Intent.of(job)))
+        if reminded is not None:
+            return conclude(services, reminded, event)
     left_behind = current is None or current.nonce != job.nonce
     if services.store.ledger.note_unclaimed(job, event.result_key, left_behind=left_behind):
         # Paid for, and the job was given another course meanwhile: the key must not be lost from sight.

@@ -12,17 +12,19 @@ from celery import shared_task
 
 from sceneshift.errors import SceneshiftError
 from sceneshift.jobs.decisions import after_bad_source
-from sceneshift.jobs.events import Event, JobRefused, SubmissionDelayed
+from sceneshift.jobs.events import CancelRequested, Event, JobRefused, SubmissionDelayed
+from sceneshift.jobs.faults import RECOVERY
 from sceneshift.jobs.gates import Permit, has_fit_sources, holds_permit, without_permit
 from sceneshift.jobs.pauses import submit_backoff_seconds
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.jobs.unknown_outcomes import may_probe, probe_later
 from sceneshift.provider.protocol import RenderItem
+from sceneshift.store.jobs import RecoveringError
 from storage.opening import fetchable_url
 from storage.source_errors import SourceError
 from tasks.preflight import check_sources
-from tasks.sending import conclude_lost, probe, send
+from tasks.sending import conclude_lost, later, probe, send
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
@@ -43,18 +45,34 @@ def submit_job(services: Services, job_id: str, step: str) -> Report:
             return {"skipped": taken.reason}
         if job.state is JobState.SUBMITTING:
             return _recover(services, job)
-        admitted = holds_permit(job, services.store.clock.now())
         try:
-            item = _render_item(services, job)
-            body = services.provider.request_body(item)
-            if services.settings.preflight and not has_fit_sources(job):
-                check_sources(services, job.id, item)
-        except SceneshiftError as error:
-            return conclude(services, job, _unsendable(job, error))
-        permit = services.store.permits.reserve_submission(job.id, holds_moment=admitted)
-        if delay := without_permit(job, permit, services.store.clock.now()):
-            return conclude(services, job, delay)
-        return send(services, job, body)
+            return _submit_queued(services, job)
+        except RecoveringError:
+            return conclude(services, job, later(job, RECOVERY))
+
+
+def _submit_queued(services: Services, job: JobRecord) -> Report:
+    """The job has been submitted once, has ended before that, or says what it waits for.
+
+    Raises:
+        RecoveringError: it cannot end now, because the job store may have forgotten a submission of it.
+    """
+    if services.store.recovery.state():
+        return conclude(services, job, later(job, RECOVERY))
+    if job.cancel:
+        return conclude(services, job, CancelRequested(keep_result=job.cancel == "keep"))
+    admitted = holds_permit(job, services.store.clock.now())
+    try:
+        item = _render_item(services, job)
+        body = services.provider.request_body(item)
+        if services.settings.preflight and not has_fit_sources(job):
+            check_sources(services, job.id, item)
+    except SceneshiftError as error:
+        return conclude(services, job, _unsendable(job, error))
+    permit = services.store.permits.reserve_submission(job.id, holds_moment=admitted)
+    if delay := without_permit(job, permit, services.store.clock.now()):
+        return conclude(services, job, delay)
+    return send(services, job, body)
 
 
 def _recover(services: Services, job: JobRecord) -> Report:
@@ -63,15 +81,16 @@ def _recover(services: Services, job: JobRecord) -> Report:
         code="outcome_unknown",
         message="the worker that was sending it disappeared: it may have been accepted and charged",
     )
-    policy, now = services.policy.unknown_outcomes, services.store.clock.now()
-    if not may_probe(job, policy, now):
+    policy, clocks = services.policy.unknown_outcomes, services.read_clocks()
+    if not may_probe(job, policy, clocks):
         return conclude_lost(services, job, job.error or fault)
     try:
         body = services.provider.request_body(_render_item(services, job))
     except SceneshiftError:
         # Its source cannot be signed any more: nothing can be asked again.
         return conclude_lost(services, job, fault)
-    permit = services.store.permits.reserve_submission(job.id, holds_moment=holds_permit(job, now), holds_slot=True)
+    admitted = holds_permit(job, clocks.store)
+    permit = services.store.permits.reserve_submission(job.id, holds_moment=admitted, holds_slot=True)
     if delay := without_permit(job, permit, services.store.clock.now()):
         return conclude(services, job, probe_later(_unhurried(job, permit, delay), policy))
     return probe(services, job, body)

@@ -94,7 +94,7 @@ def what_next(job: JobRecord, due_at: float | None, now: float, waiting_messages
         ended = f" since {clock_time(job.finished_at)} UTC" if job.finished_at else ""
         return Next(text=f"Nothing happens any more: the job is {job.state}{ended}.")
     if math.isinf(due_at):
-        about = f" {job.error.code}: {job.error.message}." if job.error else ""
+        about = f" {job.error.code}: {job.error.message.rstrip('.')}." if job.error else ""
         text = f"{WAITS['operator']}{about} Nothing happens by itself; decide with: sceneshift jobs resolve {job.id}"
         return Next(step=job.step, blocked_by=job.blocked_by or "operator", text=text)
     if job.begun and job.begun >= job.fence:

@@ -265,7 +265,8 @@ def _print_plan(plan: Plan, *, more: bool) -> None:
 
 
 def _sum(plan: Plan) -> str:
-    text = f"{len(plan.jobs)} jobs, {plan.submissions} of them submitted again, for up to {_images(plan.images)}"
+    jobs = "1 job" if len(plan.jobs) == 1 else f"{len(plan.jobs)} jobs"
+    text = f"{jobs}, {plan.submissions} of them submitted again, for up to {_images(plan.images)}"
     if plan.may_pay_twice:
         text += f"; {plan.may_pay_twice} of those may be paid for a second time"
     return text

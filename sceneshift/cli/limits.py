@@ -75,6 +75,8 @@ def _change(names: Iterable[str], change: Callable[[LimitStore, str], None], *, 
         after = limits.overrides()
     for name in names:
         was, now = _value(before.get(name)), _value(after.get(name))
+        if was == now:
+            continue
         log.info("limits.changed", extra={"limit": name, "value_from": was, "value_to": now, "by": by})
         click.echo(f"{name}: {was} -> {now}, by {by}", err=True)
     _show(as_json=as_json)

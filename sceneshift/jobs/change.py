@@ -53,6 +53,12 @@ class Change:
     """What the shares of unknown outcomes are counted from."""
 
     @property
+    def ends_unpaid(self) -> bool:
+        """The job ends without ever having been sent, as its record has it: a record that may have been forgotten."""
+        waited = self.before.state in {JobState.QUEUED, JobState.NEEDS_ATTENTION}
+        return waited and self.after.state.is_final and self.after.charge is Charge.NOT_CHARGED
+
+    @property
     def releases_idempotency_key(self) -> bool:
         """Nothing was charged and nothing will be: the same key may order again."""
         return self.after.state in {JobState.FAILED, JobState.CANCELLED} and self.after.charge is Charge.NOT_CHARGED

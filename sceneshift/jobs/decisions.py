@@ -35,8 +35,9 @@ from sceneshift.provider.protocol import (
 )
 
 THROTTLE_RETRY_MAX_SECONDS = 30.0
-ACCOUNT_RETRY_SECONDS = 60.0
-"""A refused account or a wrong setting is looked at once a minute: people mend those."""
+ACCOUNT_RETRY_SECONDS = 60.5
+"""A refused account or a wrong setting is looked at once a minute: people mend those. The breaker, which learns of the
+refusal a moment later, lets one job through then."""
 
 SOURCE_RETRY_AFTER_MAX_SECONDS = 3600.0
 """A source's server may ask for patience, but not for so much that the job looks forgotten."""
@@ -109,7 +110,7 @@ def _pause_after_refusal(job: JobRecord, error: ProviderError, *, unexplained: b
     if unexplained:
         return max(strike_pause_seconds(job, job.refusals), wished)
     if error.kind in _ACCOUNT:
-        return max(spread(job, ACCOUNT_RETRY_SECONDS), wished)
+        return max(ACCOUNT_RETRY_SECONDS, wished)
     if error.kind is ErrorKind.THROTTLED:
         # Our own rate bounds how often all jobs together come back, so each may come back soon.
         longest = spread(job, SUBMIT_RETRY_FIRST_SECONDS if wished else THROTTLE_RETRY_MAX_SECONDS)

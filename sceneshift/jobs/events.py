@@ -7,6 +7,7 @@ from typing import Literal
 
 from sceneshift.jobs.faults import UNKNOWN_OUTCOME
 from sceneshift.jobs.record import JobFault, MissingOutput, OutputImage
+from sceneshift.jobs.states import Charge
 from sceneshift.jobs.unknown_outcome_policy import AfterLoss
 
 SubmissionStrike = Literal["source", "refusal", "none"]
@@ -73,13 +74,18 @@ class SubmissionLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionForgotten:
-    """The job store has lost its memory of a submission that was about to be sent; somebody else remembers it."""
+    """The job store has lost its memory of a submission that was about to be sent; somebody else remembers it.
+
+    `earlier_charge` is what the submissions before it may have cost, and `resubmits` how many the policy had made.
+    """
 
     fault: JobFault
     epoch: int
     nonce: str
     submits: int
     intent_at: float
+    earlier_charge: Charge = Charge.NOT_CHARGED
+    resubmits: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +157,13 @@ class StepPoisoned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested:
-    """The owner wants it no more. `keep_result`: what is already paid for is still collected."""
+    """The owner wants it no more. `keep_result`: what is already paid for is still collected.
+
+    `notes_only`: nobody can say now whether it was submitted, so it does not end; its next step sees to it.
+    """
 
     keep_result: bool
+    notes_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, Self
 from sceneshift.identifiers import created_at
 from sceneshift.jobs.order import JobOrder
 from sceneshift.jobs.record import JobRecord
-from sceneshift.jobs.states import JobState
+from sceneshift.jobs.states import Charge, JobState
 from sceneshift.messages import FIRST_STEP
 
 FORMAT_VERSION = 1
@@ -20,7 +20,8 @@ FORMAT_VERSION = 1
 class Intent:
     """One request that was about to be sent: the `number`-th of its job, at `at` (unix seconds).
 
-    With the order in it, a job that the store has lost altogether can be stored again.
+    With the order in it, a job that the store has lost altogether can be stored again; with what the job had cost
+    before, and how often it had been resubmitted, nothing of that is forgotten either.
     """
 
     job_id: str
@@ -31,6 +32,8 @@ class Intent:
     at: float
     order: JobOrder
     deadline_at: float | None
+    earlier_charge: Charge = Charge.NOT_CHARGED
+    resubmits: int = 0
 
     @classmethod
     def of(cls, job: JobRecord) -> Intent:
@@ -44,6 +47,8 @@ class Intent:
             at=job.created_at if job.intent_at is None else job.intent_at,
             order=job.order,
             deadline_at=job.deadline_at,
+            earlier_charge=job.earlier_charge,
+            resubmits=job.resubmits,
         )
 
     def lost_job(self) -> JobRecord:
@@ -69,6 +74,8 @@ class Intent:
             "at": self.at,
             "order": json.loads(self.order.to_json()),
             "deadline_at": self.deadline_at,
+            "earlier_charge": str(self.earlier_charge),
+            "resubmits": self.resubmits,
         }
 
     @classmethod
@@ -87,6 +94,8 @@ class Intent:
             at=float(document["at"]),
             order=JobOrder.from_json(json.dumps(document["order"])),
             deadline_at=None if document["deadline_at"] is None else float(document["deadline_at"]),
+            earlier_charge=Charge(document["earlier_charge"]),
+            resubmits=int(document["resubmits"]),
         )
 
 

@@ -103,12 +103,15 @@ def forgotten(job: JobRecord, event: events.SubmissionForgotten, now: float) -> 
     require(job, JobState.QUEUED, JobState.SUBMITTING)
     if job.submits >= event.submits:
         raise StaleEventError(f"{job.id} knows of its submission {event.submits}")
+    earlier = job.earlier_charge.or_more(event.earlier_charge)
     known = job.evolve(
         epoch=event.epoch,
         nonce=event.nonce,
         submits=event.submits,
         intent_at=event.intent_at,
-        charge=job.earlier_charge.or_more(Charge.UNKNOWN),
+        earlier_charge=earlier,
+        resubmits=max(job.resubmits, event.resubmits),
+        charge=earlier.or_more(Charge.UNKNOWN),
     )
     change = hold(known, event.fault, now)
     return replace(change, before=job)

@@ -28,20 +28,34 @@ def cancel(job: JobRecord, event: events.CancelRequested, now: float) -> Change:
     Raises:
         StaleEventError: it has ended, or is marked already.
     """
-    if job.state.is_final or job.cancel:
+    is_noted = job.cancel and (event.notes_only or not _was_never_sent(job))
+    if job.state.is_final or is_noted:
         raise StaleEventError(f"{job.id} is {job.state}, cancel={job.cancel or 'no'}")
-    if job.state is JobState.QUEUED:
-        return finish(job, JobState.CANCELLED, now) if event.keep_result else drop(job, now)
-    if job.state is JobState.RENDERING and not event.keep_result:
-        return drop(job, now)
-    if job.state is JobState.NEEDS_ATTENTION and _has_nothing_to_wait_for(job, event):
-        return finish(job, JobState.CANCELLED, now) if event.keep_result else drop(job, now)
+    if not event.notes_only and (change := _ended_at_once(job, event, now)):
+        return change
     # A request may be on its way, the result is wanted, or images must be removed: the step that is due sees to it.
     wish = "keep" if event.keep_result else "discard"
     change = Draft(job, now).change(
         job.evolve(cancel=wish), due_at=NEVER_BY_ITSELF, event="cancel_requested", result=wish
     )
     return replace(change, keep_due=True)
+
+
+def _was_never_sent(job: JobRecord) -> bool:
+    """A wish on such a job is from a time at which nobody could say so."""
+    is_held = job.state is JobState.NEEDS_ATTENTION and job.charge is Charge.NOT_CHARGED
+    return is_held or job.state is JobState.QUEUED
+
+
+def _ended_at_once(job: JobRecord, event: events.CancelRequested, now: float) -> Change | None:
+    """The end of a job for which nothing must be waited; None for all others."""
+    if job.state is JobState.QUEUED:
+        return finish(job, JobState.CANCELLED, now) if event.keep_result else drop(job, now)
+    if job.state is JobState.RENDERING and not event.keep_result:
+        return drop(job, now)
+    if job.state is JobState.NEEDS_ATTENTION and _has_nothing_to_wait_for(job, event):
+        return finish(job, JobState.CANCELLED, now) if event.keep_result else drop(job, now)
+    return None
 
 
 def _has_nothing_to_wait_for(job: JobRecord, event: events.CancelRequested) -> bool:
@@ -59,23 +73,26 @@ def resolve(job: JobRecord, event: events.Resolved, now: float) -> Change:
     """
     require(job, JobState.NEEDS_ATTENTION)
     resolutions: dict[str, Callable[[], Change]] = {
-        "fail": lambda: _resolve_by_giving_up(job, now),
+        "fail": lambda: _resolve_by_giving_up(job, event, now),
         "attach": lambda: _resolve_by_attaching(job, event, now),
         "resubmit": lambda: _resolve_by_resubmitting(job, event, now),
     }
     return resolutions[event.action]()
 
 
-def _resolve_by_giving_up(job: JobRecord, now: float) -> Change:
+def _resolve_by_giving_up(job: JobRecord, event: events.Resolved, now: float) -> Change:
     if job.cancel == "discard":
         return drop(job, now)
-    return finish(job, JobState.CANCELLED if job.cancel else JobState.FAILED, now, error=job.error)
+    change = finish(job, JobState.CANCELLED if job.cancel else JobState.FAILED, now, error=job.error)
+    ((name, about),) = change.timeline
+    decided = {"by": event.by, "why": event.why} if event.why else {"by": event.by}
+    return replace(change, timeline=((name, {**about, **decided}),))
 
 
 def _resolve_by_attaching(job: JobRecord, event: events.Resolved, now: float) -> Change:
     attached = job.evolve(
         result_key=event.result_key or job.result_key,
-        charge=Charge.CHARGED,
+        charge=job.charge if job.charge is Charge.REFUNDED_BY_HAND else Charge.CHARGED,
         submitted_at=job.submitted_at or now,
         error=None,
         blocked_by="",
@@ -145,9 +162,10 @@ def refund(job: JobRecord, event: events.Refunded, now: float) -> Change:
     """The job stays what it is, and its charge says that it was given back.
 
     Raises:
-        StaleEventError: it was not charged, or it has not ended.
+        StaleEventError: it was not charged, or it has not ended; or what was charged is a submission that it has left
+            behind, of which its record knows nothing but that.
     """
-    if not job.state.is_final or job.charge not in {Charge.CHARGED, Charge.UNKNOWN}:
+    if not job.state.is_final or job.intent_at is None or job.charge not in {Charge.CHARGED, Charge.UNKNOWN}:
         raise StaleEventError(f"{job.id} is {job.state}, and its charge is {job.charge}")
     after = job.evolve(charge=Charge.REFUNDED_BY_HAND)
     return Draft(job, now).change(after, due_at=None, event="refunded", by=event.by, why=event.why)

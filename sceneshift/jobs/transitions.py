@@ -23,6 +23,7 @@ from sceneshift.jobs.change import (
     require,
     unused_number,
 )
+from sceneshift.jobs.faults import RECOVERY
 from sceneshift.jobs.lost_submissions import duplicate, forgotten, lost, probe_started
 from sceneshift.jobs.peoples_decisions import cancel, refund, resolve, retry
 from sceneshift.jobs.record import JobFault, JobRecord
@@ -111,6 +112,8 @@ def _cancelled(job: JobRecord, record: JobRecord, now: float) -> Change:
 
 def _intent_stored(job: JobRecord, event: events.IntentStored, now: float) -> Change:
     require(job, JobState.QUEUED)
+    if job.cancel:
+        raise StaleEventError(f"{job.id} is not wanted any more: it is not submitted")
     after = job.evolve(
         state=JobState.SUBMITTING,
         nonce=event.nonce,
@@ -167,7 +170,7 @@ def _accepted_too_late(job: JobRecord, event: events.SubmissionAccepted, now: fl
 
 def _submission_delayed(job: JobRecord, event: events.SubmissionDelayed, now: float) -> Change:
     _require_open_submission(job)
-    if job.cancel:
+    if job.cancel and event.blocked_by != RECOVERY:
         return _cancelled(job, job.evolve(intent_at=None, charge=job.earlier_charge), now)
     until = now + event.retry_in_seconds
     held = job.state is JobState.NEEDS_ATTENTION

@@ -16,6 +16,7 @@ from typing import Self
 import httpx
 
 from sceneshift import __version__
+from sceneshift.clock import elapsed
 from sceneshift.errors import ConfigurationError
 from sceneshift.provider.answer import Answer, read_answer
 from sceneshift.provider.classification import is_about_nonce
@@ -57,7 +58,7 @@ class BgRepProvider:
         max_body_bytes: an answer that is longer counts as unreadable.
         transport: instead of the network.
         now: Unix seconds, to read a `Retry-After` date.
-        monotonic: seconds, to measure how long a body and an exchange take.
+        monotonic: seconds, to measure how long a body and an exchange take, and whether it is too late to send.
 
     Raises:
         ConfigurationError: the URL or the AppCode cannot be used.
@@ -74,7 +75,7 @@ class BgRepProvider:
         max_body_bytes: int = _BODY_BYTES_MAX,
         transport: httpx.BaseTransport | None = None,
         now: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = elapsed,
     ) -> None:
         self._base_url = _checked_base_url(base_url)
         self._redact = Redactor(_checked_appcode(appcode))
@@ -139,7 +140,7 @@ class BgRepProvider:
     def submit(self, body: bytes, *, nonce: str, send_by: float | None = None) -> SubmitOutcome:
         """What became of this submission, after exactly one request with exactly these bytes and this nonce.
 
-        After `send_by` (of the monotonic clock) nothing is sent any more.
+        After `send_by` (of the clock `monotonic`) nothing is sent any more.
         """
         answer = self._post(Endpoint.SUBMIT, body, nonce, send_by=send_by)
         return submit_outcome(answer) if isinstance(answer, Answer) else answer

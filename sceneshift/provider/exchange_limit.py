@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +18,7 @@ import httpx
 from sceneshift.guarded_network import ExchangeTime
 
 SEND_BY = "sceneshift_send_by"
-"""The request's extension that says until when (`time.monotonic`) its first byte may be sent; None: at any time."""
+"""The request's extension that says until when, on the transport's clock, its bytes may be sent; None: at any time."""
 
 
 class LimitedTransport(httpx.HTTPTransport):
@@ -28,6 +27,8 @@ class LimitedTransport(httpx.HTTPTransport):
     Looking up the name is the system's resolver's business, and takes as long as it takes. Whatever else is not done by
     then fails as the HTTP library's time-out of that step: nothing was sent before the connection, and nobody knows
     after it.
+
+    `monotonic` tells seconds that go on while the machine is suspended, as `clock.elapsed` does.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class LimitedTransport(httpx.HTTPTransport):
         tls: ssl.SSLContext,
         limits: httpx.Limits,
         exchange_seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float],
     ) -> None:
         super().__init__(verify=tls, trust_env=False)
         self._exchange_seconds = exchange_seconds

@@ -169,7 +169,7 @@ class Provider(Protocol):
     def submit(self, body: bytes, *, nonce: str, send_by: float | None = None) -> SubmitOutcome:
         """Send one submission, once, with exactly this nonce. Never retried below this call.
 
-        Nothing is sent after `send_by` (`time.monotonic`): a worker that was asleep for long learns `NotSent` instead.
+        Nothing is sent after `send_by` (`clock.elapsed`): a worker that was asleep for long learns `NotSent` instead.
         """
         ...
 

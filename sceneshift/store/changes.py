@@ -45,6 +45,8 @@ def change_document(
     }
     if not change.keep_due:
         document["due"] = _due_text(change, lease_seconds)
+    if change.ends_unpaid:
+        document["ends_unpaid"] = True
     if after.state.is_final:
         document["ttl_milliseconds"] = int(retention_seconds * 1000)
         document["release_key"] = change.releases_idempotency_key

@@ -42,7 +42,7 @@ class DueStep:
     """A claimed step, ready to be published.
 
     `waiting` says that an earlier message of it was not taken yet; `is_new`, that nobody has ever been at the job;
-    `state` is the job's.
+    `state` is the job's; `claimed_until` is the due time that the claim has set, '' for a step that was not claimed.
     """
 
     subject_id: str
@@ -53,6 +53,7 @@ class DueStep:
     waiting: bool
     is_new: bool = False
     state: str = ""
+    claimed_until: str = ""
 
     @property
     def is_delivery(self) -> bool:
@@ -96,7 +97,7 @@ class DueIndex:
         """
         now = self._clock.now()
         answer: list[str] = self._begin(
-            keys=[self._keys.subject(subject_id), self._keys.due, self._keys.begun],
+            keys=[self._keys.subject(subject_id), self._keys.due, self._keys.begun, self._keys.waiting_for_slot],
             args=[
                 subject_id,
                 step,
@@ -111,9 +112,8 @@ class DueIndex:
     def claim(self, limit: int) -> list[DueStep]:
         """What is due is this caller's to publish for a lease; the longest overdue first."""
         now = self._clock.now()
-        ids: list[str] = self._claim(
-            keys=[self._keys.due], args=[f"{now:.3f}", f"{now + self.lease_seconds:.3f}", limit]
-        )
+        until = f"{now + self.lease_seconds:.3f}"
+        ids: list[str] = self._claim(keys=[self._keys.due], args=[f"{now:.3f}", until, limit])
         if not ids:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
@@ -136,18 +136,19 @@ class DueIndex:
                 waiting=int(fence or 0) > int(begun or 0),
                 is_new=not fence and not parent,
                 state=state or "",
+                claimed_until=until,
             )
             for subject_id, (step, sku, parent, job_id, fence, begun, state) in zip(ids, rows, strict=True)
             if step is not None
         ]
 
     def hand_out(self, steps: Sequence[DueStep]) -> list[DueStep]:
-        """These steps may be published and taken once each; returns those that have not passed meanwhile."""
+        """These steps may be published and taken once each; returns those that nobody has taken on meanwhile."""
         with self._client.pipeline(transaction=False) as pipeline:
             for step in steps:
                 self._hand_out(
                     keys=[self._keys.subject(step.subject_id), self._keys.due],
-                    args=[step.subject_id, step.step],
+                    args=[step.subject_id, step.step, step.claimed_until],
                     client=pipeline,
                 )
             answers = pipeline.execute()

@@ -42,7 +42,7 @@ class SlotsFullError(Exception):
 
 
 class RecoveringError(Exception):
-    """Raised when an intent cannot be stored because the deployment is in recovery mode."""
+    """Raised when a job can neither be submitted nor end as not submitted, because of recovery mode."""
 
 
 class RolledBackError(Exception):
@@ -185,12 +185,14 @@ class JobStore:
 
         Raises:
             SlotsFullError: the event is an intent, and as many jobs as may be are at the provider.
-            RecoveringError: it is an intent, and nothing is submitted until lost ones are merged back.
+            RecoveringError: it is an intent, or the end of a job that was not submitted as far as is known here, and
+                intents that the store has lost are not merged back yet.
             RolledBackError: it is an intent, and the server has forgotten an earlier one of this worker.
             ResultKeyTakenError: a person's decision names a result key that another job has.
             NotOnDiskError: the change is made, and the server's disk has not confirmed it.
         """
         current: JobRecord | None = job
+        unclaimed_on = ""
         for _ in range(ATTEMPTS):
             if current is None or not _still_concerns(event, job, current):
                 return None
@@ -198,19 +200,22 @@ class JobStore:
                 change = advance(current, event, self._clock.now())
             except StaleEventError:
                 return None
-            applied = self.apply(change, guard=guard)
+            applied = self.apply(change, guard=guard, unclaimed_on=unclaimed_on)
             if applied.answer == "applied":
                 if applied.on_disk is False:
                     raise NotOnDiskError(change)
                 return change
-            event = _instead_of(event, applied.answer)
+            word, _, detail = applied.answer.partition(":")
+            unclaimed_on = detail if word == "unclaimed" else unclaimed_on
+            event = _instead_of(event, word, detail)
             current = self.load(job.id)
         return None
 
-    def apply(self, change: Change, *, guard: IntentGuard | None = None) -> Applied:
+    def apply(self, change: Change, *, guard: IntentGuard | None = None, unclaimed_on: str = "") -> Applied:
         """The change is stored whole, or the job has moved and nothing was.
 
-        Intents and result keys have waited for the server's disk, where it can tell.
+        Intents and result keys have waited for the server's disk, where it can tell. `unclaimed_on` is the day
+        (YYYY-MM-DD) on which the ledger has the change's result key as unclaimed, when it has it so.
         """
         keys, before, after, now = self._keys, change.before, change.after, self._clock.now()
         idempotency_key = before.order.idempotency_key
@@ -250,6 +255,9 @@ class JobStore:
             document["intent"] = _guard_document(guard)
         if new_key:
             document["result_key"] = result_key_digest(new_key)
+        if new_key and unclaimed_on:
+            script_keys.append(keys.ledger(unclaimed_on))
+            document["unclaimed"] = {"key": len(script_keys), "images": before.order.num_output}
         arguments = [json.dumps(document, ensure_ascii=False)]
         if guard is None and not new_key:
             return Applied(str(self._advance(keys=script_keys, args=arguments)))
@@ -301,23 +309,22 @@ def _guard_document(guard: IntentGuard) -> dict[str, Any]:
     return {"takes_slot": guard.takes_slot, **witness}
 
 
-def _instead_of(event: Event, answer: str) -> Event:
+def _instead_of(event: Event, word: str, detail: str) -> Event:
     """The event to try next, after the script said no in this word.
 
     Raises:
         SlotsFullError, RecoveringError, RolledBackError, ResultKeyTakenError: as in `transition`.
     """
     refusals = {"full": SlotsFullError, "recovering": RecoveringError, "rolled_back": RolledBackError}
-    if answer in refusals:
-        raise refusals[answer]
-    word, _, owner_id = answer.partition(":")
+    if word in refusals:
+        raise refusals[word]
     if word != "taken":
         return event
     if isinstance(event, Resolved):
-        raise ResultKeyTakenError(owner_id)
+        raise ResultKeyTakenError(detail)
     key = event.result_key if isinstance(event, SubmissionAccepted) else ""
     return ResultKeyTaken(
         fault=JobFault(
-            code=DUPLICATE_RESULT_KEY, message=f"the provider answered with the result key {key[:100]} of {owner_id}"
+            code=DUPLICATE_RESULT_KEY, message=f"the provider answered with the result key {key[:100]} of {detail}"
         )
     )

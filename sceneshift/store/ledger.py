@@ -96,7 +96,7 @@ class Ledger:
         `left_behind` says that the job went on with another submission since. Otherwise it is charged beside the one
         that counts: one request was accepted twice.
         """
-        now = self._clock.now()
+        now, sent_on = self._clock.now(), day_of(job.intent_at or self._clock.now())
         days = [day_of(moment) for moment in (now, now - DAY_SECONDS)]
         decision = Decision(
             at=now,
@@ -111,7 +111,7 @@ class Ledger:
             self._unclaimed(
                 keys=[
                     self._keys.result_keys(days[0], result_key),
-                    self._keys.ledger(day_of(job.intent_at or now)),
+                    self._keys.ledger(sent_on),
                     self._keys.decisions(days[0]),
                     self._keys.result_keys(days[1], result_key),
                 ],
@@ -121,7 +121,7 @@ class Ledger:
                     job.order.num_output,
                     json.dumps(asdict(decision), ensure_ascii=False, separators=(",", ":")),
                     int(LEDGER_SECONDS * 1000),
-                    "1" if left_behind else "",
+                    sent_on if left_behind else "",
                 ],
             )
         )

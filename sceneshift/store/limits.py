@@ -25,6 +25,8 @@ _LEGAL = {
     "query_rate": "a number per second above 0, at most 100000, or none",
     "max_in_flight": "a whole number from 1 up, or none",
 }
+_MOMENTS_OF = {"submit_rate": ("submit", "sent", "bulk"), "query_rate": ("query",)}
+"""The rates that are kept by each limit, as in `Keys.rate`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,9 @@ class LimitStore:
 
     def _forget_moments(self, pipeline: Redis, names: Iterable[str]) -> None:
         """A queue of moments that the old rate made long is no reason to wait at the new one."""
-        if "submit_rate" in names:
-            pipeline.delete(self._keys.rate("submit"), self._keys.rate("sent"))
+        moments = [each for name in names for each in _MOMENTS_OF.get(name, ())]
+        if moments:
+            pipeline.delete(*(self._keys.rate(each) for each in moments))
 
 
 def _author(name: str) -> str:

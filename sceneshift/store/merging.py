@@ -18,7 +18,7 @@ from sceneshift.jobs.events import SubmissionForgotten
 from sceneshift.jobs.intents import Intent, Merged
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
-from sceneshift.store.jobs import NotOnDiskError
+from sceneshift.store.jobs import AcceptanceNotOnDiskError
 from sceneshift.store.opening import Store
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _tell(store: Store, intent: Intent, is_done: Callable[[str], bool]) -> Merge
         if is_done(intent.job_id):
             return Merged()
         job, restored = _restore(store, intent), 1
-    if _hold(store, job, _event(intent)):
+    if _hold(store, job, reminder(intent)):
         log.error("recovery.held", extra={**about, "restored": bool(restored)})
         return Merged(held=1, restored=restored)
     job = store.jobs.load(intent.job_id)
@@ -78,16 +78,32 @@ def _tell(store: Store, intent: Intent, is_done: Callable[[str], bool]) -> Merge
     return Merged(unclaimed=1)
 
 
-def _event(intent: Intent) -> SubmissionForgotten:
-    at = datetime.fromtimestamp(intent.at, UTC)
-    fault = JobFault(
+def reminder(intent: Intent) -> SubmissionForgotten:
+    """What the store is told of a submission that it has forgotten."""
+    return SubmissionForgotten(
+        fault=forgotten_fault(intent.number, intent.at),
+        epoch=intent.epoch,
+        nonce=intent.nonce,
+        submits=intent.number,
+        intent_at=intent.at,
+        earlier_charge=intent.earlier_charge,
+        resubmits=intent.resubmits,
+    )
+
+
+def forgotten_fault(number: int, at: float) -> JobFault:
+    """Why a job is held of which the store has forgotten this submission, made at this time (unix seconds)."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return JobFault(
         code="outcome_unknown",
-        message=f"the job store forgot submission {intent.number} of this job, of {at:%Y-%m-%d %H:%M:%S} UTC: "
+        message=f"the job store forgot submission {number} of this job, of {moment:%Y-%m-%d %H:%M:%S} UTC: "
         "it may have been accepted and charged",
     )
-    return SubmissionForgotten(
-        fault=fault, epoch=intent.epoch, nonce=intent.nonce, submits=intent.number, intent_at=intent.at
-    )
+
+
+def remind(store: Store, job: JobRecord, event: SubmissionForgotten) -> JobRecord | None:
+    """The job as it is with the submission that the store had forgotten; None when it has gone another way by now."""
+    return store.jobs.load(job.id) if _hold(store, job, event) else None
 
 
 def _hold(store: Store, job: JobRecord | None, event: SubmissionForgotten) -> bool:
@@ -121,7 +137,7 @@ def _restore(store: Store, intent: Intent) -> JobRecord | None:
 
 def _accept(store: Store, job: JobRecord) -> None:
     # Should the disk lose it once more, recovery begins once more.
-    with suppress(NotOnDiskError):
+    with suppress(AcceptanceNotOnDiskError):
         store.jobs.accept(job, publish=False)
 
 

@@ -43,6 +43,11 @@ LOWERED_APART_SECONDS = 1.0
 """Answers to calls that were under way together lower the rate once."""
 RETRY_AFTER_MAX_SECONDS = 300.0
 """A provider may ask all submissions for patience, but not for more than this."""
+SET_BACK_SECONDS = 60.0
+"""A clock that was set back by up to so much is waited for. A time in the store that lies further ahead than it can, by
+more than this, counts for nothing."""
+MOMENTS_AHEAD_MAX_SECONDS = 86_400.0
+"""So long may a queue of moments be. A longer one was made before a clock was set back, and counts for nothing."""
 
 RATE_LIMITS = {Endpoint.SUBMIT: "submit_rate", Endpoint.QUERY: "query_rate"}
 """Which limit is the rate of which call."""
@@ -84,7 +89,10 @@ class Pace:
 
     def at(self, now: float, limit: float) -> float:
         """The rate that holds now, as the scripts work it out."""
-        return min(limit, self.rate + limit * RECOVERY_PER_SECOND * (now - self.lowered_at))
+        if self.lowered_at > now + SET_BACK_SECONDS:
+            return limit
+        grown = self.rate + limit * RECOVERY_PER_SECOND * max(0.0, now - self.lowered_at)
+        return max(limit * LOWEST_SHARE, min(limit, grown))
 
 
 class Lowered(NamedTuple):
@@ -136,6 +144,10 @@ class Permits:
                 PROBE_SECONDS,
                 PERMIT_EARLY_SECONDS,
                 "1" if holds_slot else "0",
+                LOWEST_SHARE,
+                SET_BACK_SECONDS,
+                RETRY_AFTER_MAX_SECONDS,
+                MOMENTS_AHEAD_MAX_SECONDS,
             ],
         )
         return _permit(answer, now)
@@ -198,6 +210,8 @@ class Permits:
                 RECOVERY_PER_SECOND,
                 LOWERED_APART_SECONDS,
                 "" if not_before is None else f"{not_before:.6f}",
+                SET_BACK_SECONDS,
+                RETRY_AFTER_MAX_SECONDS,
             ],
         )
         return Lowered(*(float(rate) for rate in answer)) if answer else None
@@ -219,6 +233,8 @@ class Permits:
                 burst_seconds,
                 wanted,
                 RECOVERY_PER_SECOND,
+                LOWEST_SHARE,
+                SET_BACK_SECONDS,
             ],
         )
         return int(taken), float(wait_seconds)

@@ -155,11 +155,6 @@ class Recovery:
         text: str | None = self._client.hget(self._keys.generation, "last_recovery")  # type: ignore[assignment]  # redis-py: maybe awaitable
         return json.loads(text) if text else None
 
-    def made_at(self) -> float:
-        """When the store got its identity: what is older than that, it has not lost but never had, or lost whole."""
-        text: str | None = self._client.hget(self._keys.generation, "made_at")  # type: ignore[assignment]  # redis-py: maybe awaitable
-        return float(text) if text else 0.0
-
     def begin(self, reason: str, *, by: str = "") -> bool:
         """Recovery mode is on; True when this call began it. What was known of the store before counts no more."""
         by = by or self.process
@@ -216,7 +211,7 @@ class Recovery:
     def _sight(self, *, is_first: bool) -> tuple[Sight, Mapping[str, str]]:
         keys = self._keys
         if is_first:
-            self._know(keys=[keys.generation], args=[secrets.token_hex(8), f"{self._clock.now():.3f}"])
+            self._know(keys=[keys.generation], args=[secrets.token_hex(8)])
         # The offset first: what is found out after it may only be more.
         replication = self._replication()
         with self._client.pipeline(transaction=True) as pipeline:

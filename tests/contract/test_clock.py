@@ -53,6 +53,13 @@ def test_a_clock_does_not_go_back(any_clock: Clock) -> None:
     assert readings == sorted(readings)
 
 
+def test_a_clock_can_be_read_anew(any_clock: Clock) -> None:
+    """It is the same time, from its source: no earlier than before, and no later than afterwards."""
+    readings = [any_clock.now(), any_clock.read(), any_clock.now(), any_clock.read()]
+    assert readings == sorted(readings)
+    assert readings[0] == pytest.approx(time.time(), abs=TOLERANCE_SECONDS)
+
+
 def test_many_threads_may_look_at_one_clock(any_clock: Clock) -> None:
     """Each of them sees the same time, and none sees it go back."""
     barrier = threading.Barrier(8)

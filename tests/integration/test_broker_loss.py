@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ class SlowProvider:
         self.asked = threading.Event()
         self.answer = threading.Event()
         self.port = 0
+        self.submissions = 0
 
 
 @contextmanager
@@ -61,15 +63,16 @@ def slow_provider() -> Iterator[SlowProvider]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            status = "RUNNING"
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            status, key = "RUNNING", request.get("result_key")
             if self.path.endswith("/submit"):
+                provider.submissions += 1
+                status, key = "WAITING", f"key-{provider.submissions}"
                 provider.asked.set()
                 provider.answer.wait(90)
-                status = "WAITING"
-            body = (
-                '{"success": true, "code": 0, "message": "success", "requestId": "R", "data": {"result_key": "key-1", '
-                f'"task_list": [{{"status": "{status}", "results": []}}]}}}}'
+            data = {"result_key": key, "task_list": [{"status": status, "results": []}]}
+            body = json.dumps(
+                {"success": True, "code": 0, "message": "success", "requestId": "R", "data": data}
             ).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")

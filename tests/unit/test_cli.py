@@ -155,7 +155,7 @@ def test_a_job_that_is_not_there_is_an_error(run: Run, jobs: Place, command: str
     assert error.count("\n") == 1
 
 
-ID = a_job().id
+ID = "job_01M82V7M0000000000000000ZZ"
 
 
 @pytest.mark.parametrize(

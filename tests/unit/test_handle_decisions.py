@@ -132,6 +132,13 @@ def test_a_refund_is_noted_once(client: Client) -> None:
         job.refund(by="ann")
 
 
+def test_the_refund_of_an_earlier_submission_is_explained(client: Client) -> None:
+    """It is not noted, and the error says where it stands."""
+    job = handle(client, SITUATIONS["failed, refused"].evolve(charge=Charge.CHARGED, earlier_charge=Charge.CHARGED))
+    with pytest.raises(InvalidRequestError, match="an earlier submission's, which stays in the ledger as superseded"):
+        job.refund(by="ann")
+
+
 def test_a_key_of_another_job_cannot_be_attached(client: Client) -> None:
     """The error names the job that has it, and the parameter."""
     first = handle(client, SITUATIONS["held, answer lost"])

@@ -6,20 +6,24 @@
 --      10 limits (hash)   11 recovery (hash)   12 witnesses (hash)   13 outcomes of this minute (hash)
 --      14 decisions of this day (list)   15, 16 result keys of this day and the day before (hash)
 --      17 the ledger's day of the submission left (hash)   18 of the one that counts now
---      19 jobs:submitting (zset)   20 who waits for a slot (zset)   21… delivery keys (hash)
+--      19 jobs:submitting (zset)   20 who waits for a slot (zset)   21… delivery keys (hash), and the ledger's day of
+--      an unclaimed key
 -- ARGV 1 change (JSON):
 --        id, token, from {state, step, revision}, to, now,
 --        set {field: text}, unset [field], results (text, '' deletes, absent leaves),
 --        due (text, '' removes, absent leaves), timeline [text], channel,
 --        deliveries [[field, text, …]] in the order of KEYS 21…,
 --        slots (the setting: how many jobs may be at the provider; absent without limit),
---        intent {takes_slot, witness, count} for an intent,
---        result_key (a digest, present when the job gets one), outcome ('sent' or 'unknown'),
+--        intent {takes_slot, witness, count} for an intent, ends_unpaid (boolean: a job ends that was never sent,
+--        as far as is known here),
+--        result_key (a digest, present when the job gets one), unclaimed {key, images} when that stands in the ledger as
+--        unclaimed, on the day that is the key of this number, outcome ('sent' or 'unknown'),
 --        ledger [[17 or 18, field, by how many]], decision (text), ledger_ttl_milliseconds,
 --        ttl_milliseconds (present when final), release_key, revives (booleans)
 -- Returns 'applied', 'stale', 'forbidden', 'full' (no slot), 'recovering', 'rolled_back' (this server has forgotten an
--- intent of this very worker) or 'taken:ID' (that job has the result key). The same change (token) again is 'applied'
--- again and changes nothing.
+-- intent of this very worker), 'taken:ID' (that job has the result key) or 'unclaimed:DAY' (it stands in the ledger of
+-- that day: the change must say what becomes of that). The same change (token) again is 'applied' again and changes
+-- nothing.
 
 local ALLOWED = {
   queued = { queued = 1, submitting = 1, needs_attention = 1, storing = 1, failed = 1, cancelled = 1 },
@@ -54,10 +58,10 @@ local function taken_slots()
 end
 
 local intent = change.intent
+if (intent or change.ends_unpaid) and redis.call('EXISTS', KEYS[11]) == 1 then
+  return 'recovering'
+end
 if intent then
-  if redis.call('EXISTS', KEYS[11]) == 1 then
-    return 'recovering'
-  end
   if intent.witness and tonumber(redis.call('HGET', KEYS[12], intent.witness) or '0') < intent.count then
     return 'rolled_back'
   end
@@ -68,8 +72,12 @@ end
 if change.result_key then
   local owner = redis.call('HGET', KEYS[15], change.result_key) or redis.call('HGET', KEYS[16], change.result_key)
   local own = string.sub(change.id, 5)
-  if owner and owner ~= own then
-    return 'taken:job_' .. owner
+  local owner_id, unclaimed_on = string.match(owner or '', '^(%w*)%+?(.*)$')
+  if owner and owner_id ~= own then
+    return 'taken:job_' .. owner_id
+  end
+  if unclaimed_on ~= '' and not change.unclaimed then
+    return 'unclaimed:' .. unclaimed_on
   end
   redis.call('HSET', KEYS[15], change.result_key, own)
   redis.call('PEXPIRE', KEYS[15], THREE_DAYS)
@@ -98,6 +106,7 @@ elseif change.due then
   redis.call('ZADD', KEYS[5], change.due, change.id)
 end
 if change.to ~= from.state then
+  redis.call('ZREM', KEYS[20], change.id)
   redis.call('ZREM', KEYS[6], change.id)
   redis.call('ZADD', KEYS[7], change.now, change.id)
 end
@@ -125,6 +134,13 @@ for _, entry in ipairs(change.timeline) do
   redis.call('PUBLISH', change.channel, entry)
 end
 
+-- The job goes on under the key of a submission that it had left behind: what is unknown is the later one.
+if change.unclaimed then
+  for unit, count in pairs({ submissions = 1, images = change.unclaimed.images }) do
+    redis.call('HINCRBY', KEYS[change.unclaimed.key], 'charged:superseded:' .. unit, -count)
+    redis.call('HINCRBY', KEYS[change.unclaimed.key], 'unknown:superseded:' .. unit, count)
+  end
+end
 for _, move in ipairs(change.ledger) do
   redis.call('HINCRBY', KEYS[move[1]], move[2], move[3])
   redis.call('PEXPIRE', KEYS[move[1]], change.ledger_ttl_milliseconds)

@@ -3,7 +3,7 @@
 -- Each hand-out of a step (`fence`) can be taken once (`begun`): a duplicate message changes nothing. A job whose
 -- message came out of a backlog waits no more (unpark).
 --
--- KEYS 1 record (hash)   2 due (zset)   3 begun counters (hash)
+-- KEYS 1 record (hash)   2 due (zset)   3 begun counters (hash)   4 who waits for a slot (zset)
 -- ARGV 1 id   2 step   3 now   4 lease until   5 task whose message this is, or ''   6 how long starts are remembered, in seconds
 -- Returns 'missing', 'stale', 'held', or 'begun' followed by the record's fields and values.
 
@@ -28,6 +28,8 @@ if now - since > tonumber(ARGV[6]) then
 end
 redis.call('HSET', KEYS[1], 'begun', fence, 'starts', starts + 1, 'starts_since', tostring(since))
 redis.call('ZADD', KEYS[2], 'XX', ARGV[4], ARGV[1])
+-- A slot that becomes free wakes nobody who is awake: that would hand the running step to a second worker.
+redis.call('ZREM', KEYS[4], ARGV[1])
 if ARGV[5] ~= '' then
   redis.call('HINCRBY', KEYS[3], ARGV[5], 1)
 end

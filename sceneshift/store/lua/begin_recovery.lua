@@ -5,9 +5,7 @@
 -- Returns 1 when this call began it, 0 when it was on already. `begins` counts those who found something: whoever ends
 -- it has looked at everything since the last of them. A repeated call only counts once more.
 
-if redis.call('HSETNX', KEYS[2], 'id', ARGV[4]) == 1 then
-  redis.call('HSET', KEYS[2], 'made_at', ARGV[1])
-end
+redis.call('HSETNX', KEYS[2], 'id', ARGV[4])
 local is_first = redis.call('HSETNX', KEYS[1], 'since', ARGV[1])
 if is_first == 1 then
   redis.call('HSET', KEYS[1], 'reason', ARGV[2], 'by', ARGV[3])

@@ -4,8 +4,9 @@
 -- The job does not wait for a timekeeper any more (unpark).
 --
 -- KEYS 1 record (hash)   2 due (zset)
--- ARGV 1 id   2 step
--- Returns 1, or 0 when the step has passed in the meantime (and an entry without a record is dropped).
+-- ARGV 1 id   2 step   3 the due time that the claim has set, or '' for a step that was not claimed
+-- Returns 1, or 0 when the step has passed in the meantime, or somebody has it since the claim: a timekeeper that slept
+-- must not hand a running step to a second worker. (An entry without a record is dropped.)
 
 local record = redis.call('HMGET', KEYS[1], 'step', 'fence', 'begun')
 if not record[1] then
@@ -13,6 +14,9 @@ if not record[1] then
   return 0
 end
 if record[1] ~= ARGV[2] then
+  return 0
+end
+if ARGV[3] ~= '' and tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[3]) then
   return 0
 end
 local begun = tonumber(record[3]) or 0

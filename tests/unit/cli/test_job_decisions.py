@@ -101,7 +101,7 @@ def test_an_order_that_was_made_again_is_not_retried(run: Run, jobs: Place, stor
     store.client.set(store.keys.idempotency("perfume"), second.id)
     out = run("jobs", "retry", first.id, second.id, "--dry-run")[1]
     assert f"left out: {first.id}: it was ordered again with its idempotency key, as {second.id}" in out
-    assert "1 jobs, 1 of them submitted again" in out
+    assert "1 job, 1 of them submitted again" in out
 
 
 # Money

@@ -80,6 +80,16 @@ def _queued_rows(situation: str, revision: int, charge: Charge) -> list[Row]:
     ]
 
 
+def _unwanted_rows(situation: str) -> list[Row]:
+    """What becomes of a queued job whose owner has given it up: it ends with whatever comes, and is never sent."""
+    ends = ("delayed", "refused", "cancel", "cancel, keep")
+    return [
+        *(_ends(situation, event, CANCELLED, 0, "job.cancelled", FREE) for event in ends),
+        _held_row(situation, "poisoned", 0, FREE),
+        _held_row(situation, "forgotten", 0, UNKNOWN),
+    ]
+
+
 def _held_row(situation: str, event: str, revision: int, charge: Charge) -> Row:
     return Row(situation, event, HELD, f"resolve-{revision}", NEVER, "needs_attention", ATTENTION, charge)
 
@@ -236,6 +246,7 @@ TABLE: tuple[Row, ...] = (
     *_queued_rows("queued again by a person", 3, UNKNOWN),
     *_queued_rows("queued again, paid before", 3, PAID),
     *_queued_rows("queued again, stored before", 3, PAID),
+    *_unwanted_rows("queued, to be discarded"),
     *_sent_rows("submitting"),
     *_wish_rows("submitting", SUBMITTING, "submit-1", UNKNOWN, "cancel", "cancel, keep"),
     *_sent_rows("submitting, to be discarded"),

@@ -131,6 +131,7 @@ SITUATIONS: dict[str, JobRecord] = {
     "queued again, stored before": _queued(
         revision=3, submits=1, epoch=2, earlier_charge=Charge.CHARGED, charge=Charge.CHARGED, rendered_at=NOW - 5.0
     ),
+    "queued, to be discarded": _queued(cancel="discard"),
     "submitting": _submitting(),
     "submitting, to be discarded": _submitting(cancel="discard"),
     "submitting, to be kept": _submitting(cancel="keep"),

@@ -107,6 +107,23 @@ def test_what_is_no_decision_is_not_remembered_as_one(event: str) -> None:
     assert advance(SITUATIONS["queued"], EVENTS[event], NOW).decision is None
 
 
+def test_attaching_its_key_does_not_undo_a_refund() -> None:
+    """A failed job was refunded, asked about once more, and held: what was given back stays given back."""
+    job = SITUATIONS["failed"]
+    for event in ("refund", "retry the query", "poisoned", "attach"):
+        job = advance(job, EVENTS[event], NOW).after
+    assert job.charge is Charge.REFUNDED_BY_HAND
+
+
+def test_what_an_earlier_submission_cost_cannot_be_noted_as_refunded() -> None:
+    """The record of a job that went on without it does not say which it was, and its line would stay as it is."""
+    sent = SITUATIONS["submitting again, paid before"]
+    refused = advance(sent, EVENTS["refused"], NOW).after
+    assert refused.charge is Charge.CHARGED
+    with pytest.raises(StaleEventError):
+        advance(refused, EVENTS["refund"], NOW)
+
+
 @pytest.mark.parametrize("situation", ["queued", "failed, refused"])
 def test_what_cost_nothing_cannot_be_refunded(situation: str) -> None:
     """Neither before the end nor without a charge."""

@@ -69,12 +69,26 @@ def test_kept_images_end_as_cancelled_with_their_outputs() -> None:
     assert (after.state, after.outputs) == (JobState.CANCELLED, (an_output(0), an_output(1)))
 
 
-@pytest.mark.parametrize("job", [job for job in SITUATIONS.values() if job.state.is_final or job.cancel])
+@pytest.mark.parametrize(
+    "job",
+    [job for job in SITUATIONS.values() if job.state.is_final or (job.cancel and job.state is not JobState.QUEUED)],
+)
 @pytest.mark.parametrize("event", [CANCEL, CANCEL_KEEP])
 def test_cancelling_twice_or_too_late_changes_nothing(job: JobRecord, event: events.CancelRequested) -> None:
     """The first wish stands, and a final job stays as it ended."""
     with pytest.raises(StaleEventError):
         advance(job, event, NOW)
+
+
+@pytest.mark.parametrize("situation", ["queued", "held, nothing sent"])
+def test_a_wish_that_could_only_be_noted_is_carried_out_when_it_can_be(situation: str) -> None:
+    """While nobody can say whether the job was sent, it is marked and stays; a later call ends it, once."""
+    noting = events.CancelRequested(keep_result=False, notes_only=True)
+    noted = advance(SITUATIONS[situation], noting, NOW)
+    assert (noted.after.state, noted.after.cancel, noted.keep_due) == (SITUATIONS[situation].state, "discard", True)
+    with pytest.raises(StaleEventError):
+        advance(noted.after, noting, NOW)
+    assert advance(noted.after, CANCEL, NOW).after.state is JobState.CANCELLED
 
 
 @pytest.mark.parametrize("wish", ["discard", "keep"])
@@ -178,6 +192,13 @@ def test_a_person_s_word_does_not_leave_dropped_images_behind(decision: str) -> 
     """What its owner does not want is removed from the bucket, whatever is decided about the held job."""
     after = advance(SITUATIONS["held, poison, to be discarded"], EVENTS[decision], NOW).after
     assert (after.state, after.cancel) == (JobState.STORING, "discard")
+
+
+def test_who_gave_a_job_up_is_told() -> None:
+    """The timeline says who decided, and why."""
+    decision = events.Resolved(action="fail", by="ann", why="the customer left")
+    ((name, about),) = advance(SITUATIONS["held, answer lost"], decision, NOW).timeline
+    assert (name, about["by"], about["why"]) == ("failed", "ann", "the customer left")
 
 
 def test_a_probe_is_not_sent_for_a_job_that_nobody_wants() -> None:

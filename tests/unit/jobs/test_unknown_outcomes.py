@@ -12,7 +12,7 @@ from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import Charge, JobState
 from sceneshift.jobs.transitions import advance
 from sceneshift.jobs.unknown_outcome_policy import UnknownOutcomePolicy
-from sceneshift.jobs.unknown_outcomes import Grant, after_loss, after_probe, may_probe
+from sceneshift.jobs.unknown_outcomes import ClockReadings, Grant, after_loss, after_probe, may_probe
 from sceneshift.provider.protocol import (
     Accepted,
     ErrorKind,
@@ -37,6 +37,11 @@ def a_policy(text: str) -> UnknownOutcomePolicy:
 HOLD, FAIL, PROBE, RESUBMIT = (a_policy(text) for text in ("hold", "fail", "probe", "resubmit(2, 20)"))
 
 
+def at(now: float, *, machine_ahead_seconds: float = 0.0) -> ClockReadings:
+    """The job store's clock says this, and the worker's differs by so much."""
+    return ClockReadings(store=now, machine=now + machine_ahead_seconds)
+
+
 def never_asked() -> Grant:
     raise AssertionError("nothing is to be spent here")
 
@@ -44,7 +49,7 @@ def never_asked() -> Grant:
 def decided(
     job: JobRecord, policy: UnknownOutcomePolicy, *, grant: Grant | None = None, now: float = NOW
 ) -> SubmissionLost:
-    return after_loss(job, LOST, policy, now, may_spend=never_asked if grant is None else lambda: grant)
+    return after_loss(job, LOST, policy, at(now), may_spend=never_asked if grant is None else lambda: grant)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +198,48 @@ def test_the_same_duplicate_key_is_told_once() -> None:
 )
 def test_nothing_is_probed_after_the_window(age_seconds: float, *, allowed: bool) -> None:
     """It ends at 80 % of the provider's memory, counted from the intent."""
-    assert may_probe(SUBMITTING, PROBE, NOW + age_seconds) is allowed
+    assert may_probe(SUBMITTING, PROBE, at(NOW + age_seconds)) is allowed
     assert decided(SUBMITTING, PROBE, now=NOW + age_seconds).then == ("probe" if allowed else "hold")
+
+
+@pytest.mark.parametrize(
+    ("intent_at", "now", "allowed"),
+    [(NOW, NOW - 0.01, False), (NOW, NOW - 600.0, False), (NOW + 0.7, NOW + 0.2, True), (NOW + 1.1, NOW + 0.9, False)],
+)
+def test_an_intent_of_the_future_is_not_asked_about(intent_at: float, now: float, *, allowed: bool) -> None:
+    """The clock was set back since, so its age is not known; what the store has rounded away is not the future."""
+    assert may_probe(SUBMITTING.evolve(intent_at=intent_at), PROBE, at(now)) is allowed
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("window_seconds", "apart_seconds"), [(900.0, 60.0), (600.0, 60.0), (100.0, 10.0)])
+def test_clocks_that_differ_are_like_the_end_of_the_window(
+    window_seconds: float, apart_seconds: float, sign: int
+) -> None:
+    """More than a minute, or a tenth of the window where that is less: it is held, and the decision says why."""
+    policy = UnknownOutcomePolicy.parse("probe", nonce_contract="verified", nonce_window_seconds=window_seconds)
+    near, far = (at(NOW, machine_ahead_seconds=sign * apart) for apart in (apart_seconds, apart_seconds + 0.5))
+    assert may_probe(SUBMITTING, policy, near)
+    assert not may_probe(SUBMITTING, policy, far)
+    by = "policy probe: the job store's clock and the worker's differ"
+    lost = after_loss(SUBMITTING, LOST, policy, far, may_spend=never_asked)
+    assert (lost.then, lost.by) == ("hold", by)
+    again = after_probe(SUBMITTING, NotSent(reason="dns"), policy, far)
+    assert again is not None
+    assert (again.then, again.by) == ("hold", by)
+
+
+@pytest.mark.parametrize(("policy", "then"), [(HOLD, "hold"), (FAIL, "fail"), (RESUBMIT, "resubmit")])
+def test_clocks_that_differ_mean_nothing_to_the_other_policies(policy: UnknownOutcomePolicy, then: str) -> None:
+    """They send no nonce a second time."""
+    clocks = at(NOW, machine_ahead_seconds=3600.0)
+    lost = after_loss(SUBMITTING, LOST, policy, clocks, may_spend=lambda: "granted")
+    assert (lost.then, lost.by) == (then, policy.name)
 
 
 def test_a_request_without_a_time_is_never_probed() -> None:
     """Nobody knows how old its nonce is."""
-    assert not may_probe(SUBMITTING.evolve(intent_at=None), PROBE, NOW)
+    assert not may_probe(SUBMITTING.evolve(intent_at=None), PROBE, at(NOW))
 
 
 def refused(kind: ErrorKind) -> Refused:
@@ -213,14 +253,14 @@ def unknown(kind: ErrorKind) -> OutcomeUnknown:
 @pytest.mark.parametrize("outcome", [unknown(ErrorKind.NONCE_USED), refused(ErrorKind.NONCE_USED)], ids=repr)
 def test_a_used_nonce_means_that_the_first_request_arrived(outcome: SubmitOutcome) -> None:
     """Nobody can say what became of it: a person decides, and nothing is sent again."""
-    lost = after_probe(SUBMITTING, outcome, PROBE, NOW)
+    lost = after_probe(SUBMITTING, outcome, PROBE, at(NOW))
     assert lost is not None
     assert (lost.then, lost.by, lost.fault.request_id) == ("hold", "policy probe", "REQ-9")
 
 
 def test_an_accepted_probe_is_the_acceptance() -> None:
     """The first request never arrived."""
-    assert after_probe(SUBMITTING, Accepted(result_key="key"), PROBE, NOW) is None
+    assert after_probe(SUBMITTING, Accepted(result_key="key"), PROBE, at(NOW)) is None
 
 
 INCONCLUSIVE: list[SubmitOutcome] = [
@@ -234,10 +274,10 @@ INCONCLUSIVE: list[SubmitOutcome] = [
 @pytest.mark.parametrize("outcome", INCONCLUSIVE, ids=repr)
 def test_no_other_answer_tells_anything_of_the_first_request(outcome: SubmitOutcome) -> None:
     """It is asked again inside the window and held after it; in no case does the job go back to the queue or fail."""
-    inside = after_probe(SUBMITTING, outcome, PROBE, NOW + 60.0)
+    inside = after_probe(SUBMITTING, outcome, PROBE, at(NOW + 60.0))
     assert inside is not None
     assert (inside.then, inside.fault.code) == ("probe", "outcome_unknown")
-    late = after_probe(SUBMITTING, outcome, PROBE, NOW + 720.0)
+    late = after_probe(SUBMITTING, outcome, PROBE, at(NOW + 720.0))
     assert late is not None
     assert late.then == "hold"
 
@@ -247,7 +287,7 @@ def test_probes_come_further_and_further_apart() -> None:
     pauses = [
         lost.retry_in_seconds
         for submits in (1, 2, 3, 7, 8, 30)
-        if (lost := after_probe(SUBMITTING.evolve(submits=submits), OutcomeUnknown(reason="no"), PROBE, NOW))
+        if (lost := after_probe(SUBMITTING.evolve(submits=submits), OutcomeUnknown(reason="no"), PROBE, at(NOW)))
     ]
     assert pauses == [pytest.approx(seconds, rel=JITTER) for seconds in (10, 20, 40, 640, 640, 640)]
 
@@ -279,6 +319,6 @@ def test_a_forgotten_submission_is_held_with_what_is_known_of_it() -> None:
 
 def test_the_fault_of_a_probe_says_what_the_last_answer_was() -> None:
     """A person who looks at a held job reads why it could not be settled."""
-    lost = after_probe(SUBMITTING, NotSent(reason="dns"), PROBE, NOW + 800.0)
+    lost = after_probe(SUBMITTING, NotSent(reason="dns"), PROBE, at(NOW + 800.0))
     assert lost is not None
     assert lost.fault == JobFault(code="outcome_unknown", message="asked again, without an answer: dns")

@@ -50,6 +50,7 @@ def test_every_name_is_one_that_all_stores_keep() -> None:
         "", "job_", "../../etc/passwd", JOB_ID + "/..", JOB_ID + "\n", JOB_ID.lower(), JOB_ID[:-1], JOB_ID + "0",
         "evt" + JOB_ID[3:], JOB_ID[:-1] + "I", JOB_ID[:-1] + "\u0660", "job_" + "Z" * 26, "job_7" + "Z" * 25,
     ],
+    ids=lambda job_id: f"{len(job_id)} characters, " + ascii(job_id[:4] + job_id[30:]),
 )  # fmt: skip
 def test_only_our_own_job_ids_become_names(job_id: str) -> None:
     """What does not match the pattern of our ids, or has no date, is refused."""

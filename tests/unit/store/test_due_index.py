@@ -202,6 +202,21 @@ def a_step(job: JobRecord) -> DueStep:
     return DueStep(subject_id=job.id, step=job.step, sku="", parent_step=job.parent_step, job_id=job.id, waiting=True)
 
 
+def test_a_timekeeper_that_slept_does_not_hand_a_running_step_out(
+    store: Store, job: JobRecord, clock: ManualClock
+) -> None:
+    """Between its claim and its hand-out another one did both, and a worker is at the step: it keeps the step."""
+    clock.advance(LEASE)
+    slept = store.due.claim(1)
+    clock.advance(LEASE + 1.0)
+    assert bring_back(store) == [job.id]
+    taken = store.due.begin(job.id, job.step, TASK)
+    before = everything(store.client)
+    assert store.due.hand_out(slept) == []
+    assert everything(store.client) == before
+    assert store.due.renew([Hold(subject_id=job.id, step=job.step, fence=int(taken.fields["fence"]))]) == []
+
+
 def test_a_postponed_step_is_looked_at_when_it_was_said(store: Store, job: JobRecord, clock: ManualClock) -> None:
     """A step that would only lengthen a queue waits for its pause instead of a lease."""
     store.due.postpone([a_step(job)], 45.5)

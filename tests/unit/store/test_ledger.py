@@ -7,7 +7,7 @@ import random
 import pytest
 
 from sceneshift.clock import ManualClock
-from sceneshift.jobs.events import IntentStored, Refunded, Retried, SubmissionAccepted, SubmissionLost
+from sceneshift.jobs.events import IntentStored, Refunded, Resolved, Retried, SubmissionAccepted, SubmissionLost
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge
 from sceneshift.store.ledger import Amount
@@ -120,6 +120,25 @@ def test_a_submission_that_was_left_behind_can_turn_out_to_be_charged(store: Sto
     assert sums(store) == {(Charge.CHARGED, "superseded"): one, (Charge.UNKNOWN, "submitting"): one}
     (told,) = [each for each in store.ledger.day(TODAY).decisions if each.action == "unclaimed"]
     assert (told.by, told.job_id, told.charge, LATE_KEY in told.why) == ("provider", sent.id, Charge.CHARGED, True)
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_job_that_goes_on_under_the_key_of_an_earlier_submission_is_charged_once(
+    store: Store, clock: ManualClock, days: int
+) -> None:
+    """A person attaches the late key: one is charged, and the later submission is the one of which nobody knows."""
+    clock.advance(86_000.0)
+    sent = put(store, place(store, SITUATIONS["queued"]), "intent")
+    clock.advance(days * 1000.0)
+    again = put(store, put(store, sent, "lost, resubmit"), "intent")
+    held = put(store, again, "lost")
+    assert store.ledger.note_unclaimed(sent, "first", left_behind=True)
+    assert store.jobs.transition(held, Resolved(action="attach", by="ann", result_key="first"))
+    one = Amount(submissions=1, images=IMAGES)
+    lines = [store.ledger.day(day).entries for day in reversed(store.ledger.days())]
+    assert lines[0][Charge.UNKNOWN, "superseded"] == one
+    assert lines[-1][Charge.CHARGED, "rendering"] == one
+    assert sum(len(entries) for entries in lines) == 2
 
 
 def test_a_request_that_was_accepted_twice_is_charged_twice(store: Store) -> None:

@@ -272,3 +272,103 @@ def test_a_store_knows_the_limits_of_its_settings(store: Store, settings: Settin
     given = settings.model_copy(update={"submit_rate": 3.0, "query_rate": 7.0, "max_in_flight": 11})
     opened = open_job_store(given, patience=TIMEKEEPER, client=store.client, clock=store.clock)
     assert asdict(opened.permits.effective()) == {"submit_rate": 3.0, "query_rate": 7.0, "max_in_flight": 11}
+
+
+def throttle(worker: Permits, retry_after_seconds: float | None = None) -> None:
+    """Both calls are throttled now."""
+    for endpoint in Endpoint:
+        worker.slow_down(endpoint, retry_after_seconds)
+
+
+def test_a_clock_that_is_set_back_after_throttling_stops_nothing(store: Store, clock: ManualClock) -> None:
+    """Six throttled answers, then a server whose clock is three seconds behind: all goes on, at the lowered rates."""
+    worker = with_settings(store, submit_rate=10.0, query_rate=10.0)
+    for _ in range(6):
+        throttle(worker)
+        clock.advance(1.0)
+    clock.advance(-3.0)
+    lowered = worker.effective()
+    assert lowered.submit_rate == lowered.query_rate == pytest.approx(10.0 / 32, rel=0.2)
+    assert [moment - clock.now() for moment in moments(worker, 3)] == pytest.approx([0.0, 3.0, 4.8], abs=0.3)
+    assert worker.take_queries(1)[0] == worker.room_for_bulk(1, within_seconds=0.0) == 1
+    assert worker.take_queries(1)[1] < 4.0
+    clock.advance(40.0)
+    assert worker.room_for_bulk(1, within_seconds=-60.0) == 1
+
+
+def test_what_was_kept_before_a_clock_was_set_back_by_days_counts_for_nothing(store: Store, clock: ManualClock) -> None:
+    """Moments, patience and lowered rates of a time that is days away: all begins anew, and can be lowered anew."""
+    worker = with_settings(store, submit_rate=10.0, query_rate=10.0)
+    throttle(worker, 20.0)
+    moments(worker, 30)
+    worker.take_queries(100)
+    worker.room_for_bulk(1, within_seconds=-60.0)
+    clock.advance(30.0)
+    worker.reserve_submission("job_1")
+    clock.advance(-2 * 86_400.0)
+    assert worker.effective() == Limits(submit_rate=10.0, query_rate=10.0)
+    assert worker.take_queries(100)[0] == 5
+    assert worker.room_for_bulk(1, within_seconds=-60.0) == 1
+    assert [moment - clock.now() for moment in moments(worker, 3)] == pytest.approx([0.0, 0.1, 0.2], abs=1e-3)
+    assert worker.slow_down(Endpoint.SUBMIT, 20.0) == (10.0, 5.0)
+    assert worker.reserve_submission("job_next").moment == pytest.approx(clock.now() + 20.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 50.0])
+def test_a_rate_that_was_lowered_stays_so_when_a_clock_is_set_back(
+    store: Store, clock: ManualClock, seconds: float
+) -> None:
+    """It is half of the limit, as it was when it was lowered: no less, and no more."""
+    worker = with_settings(store, submit_rate=10.0, query_rate=10.0)
+    throttle(worker)
+    clock.advance(-seconds)
+    assert worker.effective() == Limits(submit_rate=5.0, query_rate=5.0)
+    assert worker.slow_down(Endpoint.SUBMIT) is None
+    given = moments(worker, 2)
+    assert given[1] - given[0] == pytest.approx(0.2, abs=0.01)
+    assert worker.take_queries(100)[0] == 3
+
+
+def test_a_clock_that_is_set_back_by_less_than_a_minute_is_waited_for(store: Store, clock: ManualClock) -> None:
+    """The provider's patience is kept, and a question that was taken is not given out twice."""
+    worker = with_settings(store, submit_rate=10.0, query_rate=10.0)
+    free_at = clock.now() + RETRY_AFTER_MAX_SECONDS
+    worker.slow_down(Endpoint.SUBMIT, RETRY_AFTER_MAX_SECONDS)
+    worker.take_queries(100)
+    clock.advance(-50.0)
+    worker.slow_down(Endpoint.SUBMIT, 20.0)
+    assert worker.reserve_submission("job_1").moment == pytest.approx(free_at, abs=1e-3)
+    assert worker.take_queries(100)[0] == 0
+
+
+def test_a_rate_that_was_lowered_under_a_lower_limit_is_a_share_of_the_new_one(
+    store: Store, limits: LimitStore, clock: ManualClock
+) -> None:
+    """No less than a thirty-second, for submissions, questions and the next throttled answer alike."""
+    worker = with_settings(store, submit_rate=0.01, query_rate=0.01)
+    throttle(worker)
+    limits.set({"submit_rate": "32", "query_rate": "32"}, by="ann")
+    assert worker.effective() == Limits(submit_rate=1.0, query_rate=1.0)
+    given = moments(worker, 2)
+    assert given[1] - given[0] == pytest.approx(1.0, abs=0.01)
+    assert worker.take_queries(100)[0] == 1
+    assert worker.take_queries(100)[1] == pytest.approx(1.0)
+    clock.advance(1.0)
+    assert worker.slow_down(Endpoint.SUBMIT) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("change", ["set", "reset"])
+def test_questions_and_bulk_jobs_do_not_wait_for_the_moments_of_the_rate_before(
+    store: Store, limits: LimitStore, change: str
+) -> None:
+    """At the old rates the next question would come after 50 s, and the next bulk job after 100."""
+    worker = with_settings(store, submit_rate=5.0, query_rate=5.0)
+    limits.set({"submit_rate": "0.1", "query_rate": "0.02"}, by="ann")
+    assert worker.take_queries(100)[0] == worker.room_for_bulk(1, within_seconds=-60.0) == 1
+    assert worker.take_queries(100)[0] == worker.room_for_bulk(1, within_seconds=-60.0) == 0
+    if change == "set":
+        limits.set({"submit_rate": "5", "query_rate": "5"}, by="ann")
+    else:
+        limits.reset(["submit_rate", "query_rate"])
+    assert worker.take_queries(100)[0] == 3
+    assert worker.room_for_bulk(1, within_seconds=-60.0) == 1

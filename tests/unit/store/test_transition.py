@@ -152,8 +152,8 @@ def test_a_job_that_keeps_moving_is_not_chased_for_ever(store: Store, monkeypatc
     job = place(store, SITUATIONS["rendering"])
     tries = []
 
-    def stale(change: Change, *, guard: IntentGuard | None) -> Applied:
-        assert guard is None
+    def stale(change: Change, *, guard: IntentGuard | None, unclaimed_on: str) -> Applied:
+        assert (guard, unclaimed_on) == (None, "")
         tries.append(change)
         return Applied("stale")
 

@@ -16,9 +16,9 @@ from sceneshift.guarded_http import Answer, Downloaded, Peek
 from sceneshift.provider.protocol import (
     Accepted,
     ErrorKind,
+    OutcomeUnknown,
     ProviderError,
     QueryOutcome,
-    Refused,
     RenderItem,
     SubmitOutcome,
     Succeeded,
@@ -60,7 +60,8 @@ class ScriptedProvider:
         is_used = nonce in self.nonces
         self.submissions.append((body, nonce))
         if is_used and self.refuses_used_nonces:
-            return Refused(error=ProviderError(kind=ErrorKind.NONCE_USED, message="Nonce Used"))
+            error = ProviderError(kind=ErrorKind.NONCE_USED, message="Nonce Used")
+            return OutcomeUnknown(reason="nonce used", error=error)
         outcome = self.on_submit()
         if isinstance(outcome, Accepted):
             self.charged.append(nonce)

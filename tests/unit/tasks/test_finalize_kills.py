@@ -14,6 +14,7 @@ from sceneshift.provider.protocol import Succeeded
 from sceneshift.settings import Settings
 from storage.manifest import read_manifest
 from storage.names import job_folder
+from storage.objects import StorageUnavailableError
 from tasks.services import provide_services
 from tests.unit.tasks.lifespan import KilledError, Lifespan, mortal
 from tests.unit.tasks.ports import result_urls
@@ -73,6 +74,12 @@ def cancelling(work: Workshop, job_id: str) -> Callable[[str], None]:
     return cancel
 
 
+def refusing_deletes(operation: str, _key: str) -> None:
+    """The bucket removes nothing now, so that all of it is left to a later run."""
+    if operation == "delete":
+        raise StorageUnavailableError("503")
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_whatever_a_worker_was_at_a_discarded_job_leaves_nothing(work: Workshop, *, after: bool) -> None:
     """Cancelled while its last image was copied, and then killed at any effect of removing what was stored."""
@@ -81,8 +88,10 @@ def test_whatever_a_worker_was_at_a_discarded_job_leaves_nothing(work: Workshop,
         number += 1
         job = work.storing()
         work.web.on_download = cancelling(work, job.id)
+        work.bucket.before = refusing_deletes
         work.wake(job.id)
         work.web.on_download = lambda _url: None
+        work.bucket.before = lambda _operation, _key: None
         life = Lifespan(dies_at=number, after=after)
         provide_services(mortal(work.services, life))
         with contextlib.suppress(KilledError):

@@ -131,7 +131,7 @@ def test_the_latest_number_of_each_job_counts(work: Workshop) -> None:
     """Other objects under the day's name are none of our business."""
     job = submitting(work)
     job_id = job.id
-    for number in (1, 10, 2):
+    for number in (1, 2, 10):
         write_intent(work.services, job.evolve(submits=number))
     content, info = work.bucket.objects[intent_name(job_id, 1)]
     work.bucket.objects["intents/2026/11/23/notes.txt"] = (content, info)

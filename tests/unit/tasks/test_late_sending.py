@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any
@@ -20,6 +21,7 @@ from sceneshift.jobs.states import Charge, JobState
 from sceneshift.provider.bg_rep import BgRepProvider
 from sceneshift.provider.protocol import Accepted, NotSent, OutcomeUnknown
 from sceneshift.settings import Settings
+from sceneshift.store.limits import LimitStore
 from tasks.sending import SEND_WITHIN_SECONDS
 from tests.unit.tasks.workshop import Workshop
 
@@ -34,6 +36,7 @@ class Receiver:
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
+        self._last: object = None
         self.received: list[bytes] = []
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve)
@@ -42,8 +45,10 @@ class Receiver:
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
-                connection, _ = self._listener.accept()
+                connection, peer = self._listener.accept()
                 with closing(connection):
+                    if peer == self._last:
+                        return
                     connection.settimeout(MAX_SECONDS)
                     self.received.append(b"")
                     self._answer(connection)
@@ -56,11 +61,14 @@ class Receiver:
                 return
 
     def close(self) -> None:
-        """Nobody listens any more, and what was sent is all here."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        """Nobody listens any more, and what was sent is all here: connections come in turn, and the last is ours."""
+        if self._thread.is_alive():
+            with socket.socket() as last:
+                last.bind(("127.0.0.1", 0))
+                self._last = last.getsockname()
+                last.connect(self._listener.getsockname())
+                self._thread.join(MAX_SECONDS)
         self._listener.close()
-        self._thread.join(MAX_SECONDS)
 
     @property
     def bytes_received(self) -> bytes:
@@ -112,17 +120,20 @@ def drowsy(monkeypatch: pytest.MonkeyPatch) -> Drowsy:
     return Drowsy(monkeypatch)
 
 
-@pytest.fixture
-def provider(receiver: Receiver, drowsy: Drowsy) -> Iterator[BgRepProvider]:
-    provider = BgRepProvider(
+def provider_of(receiver: Receiver, **options: Any) -> BgRepProvider:
+    return BgRepProvider(
         base_url=receiver.url,
         appcode="test-appcode",
         connect_timeout_seconds=400,
         read_timeout_seconds=400,
         new_nonce=lambda: "unused",
-        monotonic=drowsy,
+        **options,
     )
-    with provider:
+
+
+@pytest.fixture
+def provider(receiver: Receiver, drowsy: Drowsy) -> Iterator[BgRepProvider]:
+    with provider_of(receiver, monotonic=drowsy) as provider:
         yield provider
 
 
@@ -197,6 +208,30 @@ def test_a_worker_that_slept_after_its_intent_gives_the_job_back(
     assert receiver.received == []
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="no clock of this platform goes on during sleep")
+@pytest.mark.parametrize(("asleep_in", "sent"), [("", True), ("the intent", False), ("the connection", False)])
+def test_a_machine_that_was_suspended_sends_nothing(
+    work: Workshop, receiver: Receiver, drowsy: Drowsy, monkeypatch: pytest.MonkeyPatch, asleep_in: str, *, sent: bool
+) -> None:
+    """Real clocks, of which only the one that goes on during sleep has noticed it: this time, and once before."""
+    real = time.clock_gettime
+
+    def boot_time(clock: int) -> float:
+        return real(clock) + (drowsy.seconds if clock == time.CLOCK_BOOTTIME else 0.0)
+
+    monkeypatch.setattr(time, "clock_gettime", boot_time)
+    if asleep_in == "the intent":
+        sleeps_at_the_intent(work, drowsy, SEND_WITHIN_SECONDS + 0.5, monkeypatch)
+    elif asleep_in:
+        drowsy.sleeps(SEND_WITHIN_SECONDS + 0.5, after="connect")
+    with provider_of(receiver) as provider:
+        work.use(provider=provider)
+        job = work.accept()
+        work.wake(job.id)
+    assert bool(receiver.bytes_received) is sent
+    assert work.job(job.id).state is (JobState.RENDERING if sent else JobState.QUEUED)
+
+
 PROBE_SECONDS = 720.0
 
 
@@ -246,23 +281,26 @@ def test_a_worker_that_sleeps_while_it_reads_the_time_has_less_of_it(  # noqa: P
     drowsy: Drowsy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The window is read from one clock and kept by another: a sleep between the two never moves its end."""
+    """The window is read from one clock and kept by another: a sleep between the two never moves its end.
+
+    It is less than the clocks may differ by, and more than what is left of the window.
+    """
     job = lost_job(work, settings)
     work.use(provider=provider, monotonic=drowsy)
-    real = work.clock.now
+    real = work.clock.read
 
     def sleeps_after_looking() -> float:
         now = real()
-        monkeypatch.setattr(work.clock, "now", real)
-        drowsy.seconds += 2000.0
-        work.clock.advance(2000.0)
+        monkeypatch.setattr(work.clock, "read", real)
+        drowsy.seconds += 40.0
+        work.clock.advance(40.0)
         return now
 
-    work.clock.advance(20.0)
+    work.clock.advance(PROBE_SECONDS - 20.0)
     body = work.services.provider.request_body
 
     def then_sleepy(item: Any) -> bytes:
-        monkeypatch.setattr(work.clock, "now", sleeps_after_looking)
+        monkeypatch.setattr(work.clock, "read", sleeps_after_looking)
         return body(item)
 
     monkeypatch.setattr(provider, "request_body", then_sleepy)
@@ -282,3 +320,14 @@ def test_the_fault_of_a_late_probe_is_the_unknown_outcome(work: Workshop, settin
     )  # fmt: skip
     assert held.error is not None
     assert held.error.code == "outcome_unknown"
+
+
+def test_a_job_that_is_not_to_be_asked_about_waits_for_no_moment(work: Workshop, settings: Settings) -> None:
+    """Nothing will be sent for it: it is held at once, though the next moment is a quarter of an hour away."""
+    job = lost_job(work, settings)
+    work.clock.advance(PROBE_SECONDS)
+    store = work.store
+    LimitStore(store.client, store.keys, store.clock).set({"submit_rate": "0.001"}, by="ann")
+    store.permits.reserve_submission("job_other")
+    work.wake(job.id)
+    assert work.job(job.id).state is JobState.NEEDS_ATTENTION

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -74,12 +75,15 @@ class LossyNetwork(httpx.BaseTransport):
 
 
 @contextmanager
-def probing_shop(work: Workshop, nonces: NonceCheck) -> Iterator[tuple[SimulatedShop, LossyNetwork]]:
+def probing_shop(
+    work: Workshop, nonces: NonceCheck, now: Callable[[], float] | None = None
+) -> Iterator[tuple[SimulatedShop, LossyNetwork]]:
     settings = work.services.settings.model_copy(update={"unknown_outcome": "probe", "nonce_contract": "verified"})
     work.use(settings=settings, policy=Policy.from_settings(settings))
     config = SimulatorConfig(quality="draft", nonces=nonces)
-    with SimulatorTransport(config, clock=work.clock.now, fetch=source) as simulator:
-        network = LossyNetwork(simulator, work.clock.now)
+    now = now or work.clock.now
+    with SimulatorTransport(config, clock=now, fetch=source) as simulator:
+        network = LossyNetwork(simulator, now)
         with provider_on(f"{BASE_URL}{API_PREFIX}", config, work, network) as provider:  # type: ignore[arg-type]
             yield SimulatedShop(work, simulator, provider), network
 
@@ -142,6 +146,28 @@ def test_a_probe_that_gets_through_at_last_settles_it(street: Street, first: Acc
     job = shop.settle(shop.order())
     assert job.state is (JobState.SUCCEEDED if first is lose_request else JobState.NEEDS_ATTENTION)
     assert (shop.charged, len(set(network.nonces))) == (1, 1)
+
+
+def test_a_job_needs_no_second_slot_to_be_asked_about_again(street: Street) -> None:
+    """It is in flight itself: a limit of one does not keep it from its probe."""
+    shop, network = street
+    shop.work.store.client.hset(shop.work.store.keys.limits, "max_in_flight", "1")
+    network.accidents = [lose_request]
+    assert shop.settle(shop.order()).state is JobState.SUCCEEDED
+    assert shop.charged == 1
+
+
+def test_probes_keep_the_rate_of_all_submissions(street: Street) -> None:
+    """At one submission in a minute, the probe of a job waits for its moment like any other, and says so."""
+    shop, network = street
+    shop.work.store.client.hset(shop.work.store.keys.limits, "submit_rate", str(1 / 60))
+    network.accidents = [lose_request]
+    job = shop.order()
+    shop.work.wake(job.id)
+    waiting = shop.step(shop.work.job(job.id))
+    assert (waiting.state, waiting.blocked_by) == (JobState.SUBMITTING, "submit_rate")
+    assert shop.settle(waiting).state is JobState.SUCCEEDED
+    assert network.sent_at[1] - network.sent_at[0] == pytest.approx(60.0, abs=0.1)
 
 
 def test_a_lost_answer_to_a_probe_is_a_lost_answer(street: Street) -> None:
@@ -230,3 +256,95 @@ def test_both_keys_of_a_request_that_was_accepted_twice_are_in_the_ledger(work: 
             (Charge.CHARGED, "rendering"): 1,
             (Charge.CHARGED, "superseded"): 1,
         }
+
+
+class TrueTime:
+    """The provider's time and the workers'. The job store's clock, which is the workshop's, may be set back from it."""
+
+    def __init__(self, work: Workshop) -> None:
+        self._clock = work.clock
+        self._store_is_behind_seconds = 0.0
+
+    def now(self) -> float:
+        return self._clock.now() + self._store_is_behind_seconds
+
+    def set_store_back(self, seconds: float) -> None:
+        """Nothing else has happened: it is as late as it was."""
+        self._clock.advance(-seconds)
+        self._store_is_behind_seconds += seconds
+
+
+OUTAGE_SECONDS = 950.0
+"""Longer than the provider remembers a nonce."""
+
+
+@pytest.fixture
+def set_back(work: Workshop) -> Iterator[tuple[SimulatedShop, LossyNetwork, TrueTime]]:
+    """A shop with a job store whose clock can be set back, on workers whose own clocks are right."""
+    true_time = TrueTime(work)
+    work.use(wall_clock=true_time.now)
+    with probing_shop(work, "enforced", true_time.now) as (shop, network):
+        yield shop, network, true_time
+
+
+SetBack = tuple[SimulatedShop, LossyNetwork, TrueTime]
+
+
+def test_a_job_store_whose_clock_was_set_back_does_not_have_a_forgotten_nonce_sent(set_back: SetBack) -> None:
+    """By its clock the intent is seconds old, by the provider's it is forgotten: held, and charged once."""
+    shop, network, true_time = set_back
+    network.accidents = [lose_answer]
+    job = shop.order()
+    shop.work.wake(job.id)
+    shop.work.clock.advance(OUTAGE_SECONDS)
+    true_time.set_store_back(OUTAGE_SECONDS)
+    held = shop.settle(shop.work.job(job.id))
+    assert (held.state, shop.charged, len(network.nonces)) == (JobState.NEEDS_ATTENTION, 1, 1)
+    held_by = [each.by for each in shop.work.store.ledger.day("2026-11-23").decisions if each.action == "hold"]
+    assert held_by == ["policy probe: the job store's clock and the worker's differ"]
+
+
+def test_a_clock_that_is_set_back_while_the_probe_waits_is_noticed_too(
+    set_back: SetBack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job store fails over between the first look at the clock and the last one: nothing is sent."""
+    shop, network, true_time = set_back
+    network.accidents = [lose_answer]
+    job = shop.order()
+    shop.work.wake(job.id)
+    permits = shop.work.store.permits
+    reserve = permits.reserve_submission
+
+    def fails_over(*arguments: Any, **options: Any) -> Any:
+        shop.work.clock.advance(OUTAGE_SECONDS)
+        true_time.set_store_back(OUTAGE_SECONDS)
+        return reserve(*arguments, **options)
+
+    monkeypatch.setattr(permits, "reserve_submission", fails_over)
+    held = shop.step(shop.work.job(job.id))
+    assert (held.state, shop.charged, held.submits) == (JobState.NEEDS_ATTENTION, 1, 1)
+
+
+def test_the_job_store_s_clock_is_read_anew_before_each_probe(
+    set_back: SetBack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that would carry on an earlier reading would not know that the clock was set back just now."""
+    shop, network, _ = set_back
+    network.accidents = [lose_answer]
+    job = shop.order()
+    shop.work.wake(job.id)
+    clock = shop.work.clock
+    monkeypatch.setattr(clock, "read", lambda: clock.now() - OUTAGE_SECONDS)
+    held = shop.step(shop.work.job(job.id))
+    assert (held.state, len(network.nonces)) == (JobState.NEEDS_ATTENTION, 1)
+
+
+def test_a_small_difference_of_clocks_does_not_stop_a_probe(set_back: SetBack) -> None:
+    """Half a minute is what the rest of the window is for: one charge, and the job succeeds."""
+    shop, network, true_time = set_back
+    network.accidents = [lose_request]
+    job = shop.order()
+    shop.work.wake(job.id)
+    true_time.set_store_back(-30.0)
+    assert shop.settle(shop.work.job(job.id)).state is JobState.SUCCEEDED
+    assert shop.charged == 1

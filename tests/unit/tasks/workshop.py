@@ -55,6 +55,7 @@ class Workshop:
             publisher=self.publisher,
             holds=self.holds,
             spool=Spool(settings.spool_path),
+            wall_clock=clock.now,
         )
         provide_services(self.services)
 

@@ -15,50 +15,15 @@ from sceneshift.jobs.change import Change
 from sceneshift.jobs.events import Event, SubmissionAccepted, SubmissionDelayed, SubmissionForgotten
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import Charge, JobState
-from sceneshift.provider.protocol import Accepted
 from sceneshift.settings import Settings
 from sceneshift.store.connection import TIMEKEEPER
 from sceneshift.store.merging import hold_without_proof, without_proof
 from sceneshift.store.opening import Store, open_job_store
 from storage.objects import StorageUnavailableError
 from tests.factories import an_order
-from tests.unit.store.inspection import place
 from tests.unit.tasks.ports import RESULT_KEY
-from tests.unit.tasks.workshop import Workshop
-from workers.recovery_keeper import INTERVAL_SECONDS, RecoveryKeeper
-
-
-class Worker(Workshop):
-    """A worker process with a job store that a test can turn back to how a job was accepted."""
-
-    def __init__(self, store: Store, settings: Settings, clock: ManualClock) -> None:
-        super().__init__(store, settings, clock)
-        self.keeper = RecoveryKeeper(self.services)
-        self.provider.on_submit = lambda: Accepted(result_key=f"{len(self.provider.nonces):032d}", request_id="REQ")
-
-    def newcomer(self) -> Worker:
-        """A worker that was started after all others had died, on the same job store and bucket."""
-        worker = Worker(
-            open_job_store(self.services.settings, patience=TIMEKEEPER, client=self.store.client, clock=self.clock),
-            self.services.settings,
-            self.clock,
-        )
-        worker.use(objects=self.bucket)
-        worker.keeper = RecoveryKeeper(worker.services)
-        return worker
-
-    def use_log(self) -> None:
-        """Intents go to the bucket too."""
-        self.use(settings=self.services.settings.model_copy(update={"intent_log": "storage"}))
-        self.keeper = RecoveryKeeper(self.services)
-
-    def turn_back(self, *accepted: JobRecord) -> None:
-        """The store has lost everything but these jobs as they were accepted, and its own identity."""
-        generation = self.store.client.hgetall(self.store.keys.generation)
-        self.store.client.flushall()
-        self.store.client.hset(self.store.keys.generation, mapping=generation)  # type: ignore[arg-type]
-        for job in accepted:
-            place(self.store, job)
+from tests.unit.workers.forgetful import Worker
+from workers.recovery_keeper import INTERVAL_SECONDS
 
 
 @pytest.fixture
