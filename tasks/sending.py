@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 
 from sceneshift.identifiers import submission_nonce
 from sceneshift.jobs.decisions import next_step
@@ -105,7 +106,15 @@ def conclude_lost(services: Services, job: JobRecord, fault: JobFault) -> Report
     def may_spend() -> Grant:
         return services.store.ledger.may_resubmit(job.order.num_output, policy.budget_images)
 
-    return conclude(services, job, after_loss(job, fault, policy, clocks, may_spend=may_spend))
+    return _conclude_lost(services, job, after_loss(job, fault, policy, clocks, may_spend=may_spend))
+
+
+def _conclude_lost(services: Services, job: JobRecord, event: SubmissionLost) -> Report:
+    """The lost submission has its slot for as long as such jobs take, where that is known."""
+    latency = _expected(services, job)
+    if latency is not None:
+        event = replace(event, occupies_seconds=latency.done_seconds)
+    return conclude(services, job, event)
 
 
 class _IntentRefusedError(Exception):
@@ -165,8 +174,9 @@ def later(job: JobRecord, blocked_by: str) -> SubmissionDelayed:
 def _conclude(services: Services, job: JobRecord, outcome: SubmitOutcome, event: Event) -> Report:
     if isinstance(outcome, Accepted):
         report = _conclude_accepted(services, job, outcome, event)
-    elif isinstance(event, SubmissionLost) and not event.is_decided:
-        report = conclude_lost(services, job, event.fault)
+    elif isinstance(event, SubmissionLost):
+        decided = event.is_decided
+        report = _conclude_lost(services, job, event) if decided else conclude_lost(services, job, event.fault)
     else:
         report = conclude(services, job, event)
     note_answer(services, job, outcome)

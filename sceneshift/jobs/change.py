@@ -51,6 +51,8 @@ class Change:
     decision: Decision | None = None
     outcome: Literal["", "sent", "unknown"] = ""
     """What the shares of unknown outcomes are counted from."""
+    occupied_until: float | None = None
+    """The submission that the job leaves behind, or is held for, may be at the provider until then, and has a slot."""
 
     @property
     def ends_unpaid(self) -> bool:

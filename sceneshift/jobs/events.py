@@ -57,7 +57,8 @@ class SubmissionLost:
     """The request may have been accepted and charged, and nobody here can tell.
 
     `then` is what the policy makes of that, and `by` its name; `retry_in_seconds` is the pause before the request is
-    sent again, where it is, and `blocked_by` what it waits for.
+    sent again, where it is, and `blocked_by` what it waits for. If it was accepted, the provider is at it for up to
+    `occupies_seconds`, whatever becomes of its job here.
     """
 
     fault: JobFault
@@ -65,6 +66,7 @@ class SubmissionLost:
     by: str = ""
     retry_in_seconds: float = 0.0
     blocked_by: str = UNKNOWN_OUTCOME
+    occupies_seconds: float = 60.0
 
     @property
     def is_decided(self) -> bool:

@@ -17,6 +17,7 @@ LATEST = 2.33
 AGE_SHARE = 0.099
 """The pause between two questions, as a share of the job's age: so a result is late by a tenth of its job's time."""
 LATE_FACTOR = 2.0
+DONE_FACTOR = 1.5
 
 DEVIATION_MIN = 0.1
 DEVIATION_MAX = 1.5
@@ -37,6 +38,11 @@ class Latency:
     def soonest_seconds(self) -> float:
         """The age at which a job is worth the first question."""
         return self.median_seconds * math.exp(SOONEST * self._bounded_deviation)
+
+    @property
+    def done_seconds(self) -> float:
+        """The age at which such a job is done but for very few."""
+        return DONE_FACTOR * self.median_seconds * math.exp(LATEST * self._bounded_deviation)
 
     def pause_seconds(self, age_seconds: float) -> float:
         """The pause after a question about a job of this age that was not finished."""

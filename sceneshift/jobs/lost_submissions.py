@@ -33,7 +33,9 @@ def lost(job: JobRecord, event: events.SubmissionLost, now: float) -> Change:
         "resubmit": lambda: _resubmitted(job, event, now),
         "probe": lambda: _probe_later(job, event, now),
     }
-    return replace(answers[then](), outcome="unknown")
+    # What is to be asked about again stays `submitting`, and so keeps its slot by itself.
+    until = None if then == "probe" else now + event.occupies_seconds
+    return replace(answers[then](), outcome="unknown", occupied_until=until)
 
 
 def _given_up(job: JobRecord, event: events.SubmissionLost, now: float) -> Change:

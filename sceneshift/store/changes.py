@@ -10,9 +10,12 @@ from dataclasses import asdict
 from typing import Any
 
 from sceneshift.jobs.change import Change
+from sceneshift.jobs.gates import IN_FLIGHT
 from sceneshift.jobs.ledger import day_of
+from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.store.deliveries import delivery_fields
+from sceneshift.store.permits import WAITING_SECONDS
 
 HAND_OUT_FIELDS = ("fence", "begun", "starts", "starts_since", "parked")
 """What belongs to one step and starts anew with the next."""
@@ -45,6 +48,12 @@ def change_document(
     }
     if not change.keep_due:
         document["due"] = _due_text(change, lease_seconds)
+    if after.state is JobState.QUEUED and after.blocked_by == IN_FLIGHT:
+        document["claim_until"] = f"{now + WAITING_SECONDS:.3f}"
+    if change.occupied_until is not None:
+        document["lost"] = {"submission": _submission(before), "until": f"{change.occupied_until:.3f}"}
+    elif before.state is JobState.NEEDS_ATTENTION and after.state is JobState.RENDERING:
+        document["found"] = _submission(before)
     if change.ends_unpaid:
         document["ends_unpaid"] = True
     if after.state.is_final:
@@ -53,6 +62,10 @@ def change_document(
     elif before.state.is_final:
         document["revives"] = True
     return document
+
+
+def _submission(job: JobRecord) -> str:
+    return f"{job.id}:{job.epoch}"
 
 
 def _fields_document(change: Change) -> dict[str, Any]:

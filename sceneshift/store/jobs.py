@@ -240,6 +240,7 @@ class JobStore:
             *(keys.ledger(day_of(job.intent_at or now)) for job in (before, after)),
             keys.jobs(JobState.SUBMITTING),
             keys.waiting_for_slot,
+            keys.lost_submissions,
             *(keys.delivery(draft.id) for draft in change.deliveries),
         ]
         document = change_document(

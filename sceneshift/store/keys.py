@@ -22,6 +22,8 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:begun                 hash     none                   begin            messages begun, by task
     PREFIX:rate:NAME             string   seconds                reserve, take    the time up to which permits are given
     PREFIX:waiting_for_slot      zset     trimmed                reserve          job, by when its claim to a slot ends
+    PREFIX:lost_submissions      zset     trimmed                advance          submissions whose answers are lost, by
+                                                                                  when the provider is done
     PREFIX:limits                hash     none                   operators        limits that replace the settings,
                                                                                   and NAME:by who set each
     PREFIX:pace:NAME             hash     none                   slow_down        the rate after a throttled answer
@@ -98,6 +100,10 @@ class Keys:
     @property
     def waiting_for_slot(self) -> str:
         return f"{self.prefix}:waiting_for_slot"
+
+    @property
+    def lost_submissions(self) -> str:
+        return f"{self.prefix}:lost_submissions"
 
     def rate(self, name: str) -> str:
         return f"{self.prefix}:rate:{name}"

@@ -1,7 +1,8 @@
 """The permits that all workers share: how often the provider is called, and how much of it is in use.
 
 A job is in flight from the moment its intent is stored until the provider is done with it, not until our code returns:
-that is, while it is in the state `submitting` or `rendering`. So the state indexes are the count of the slots.
+that is, while it is in the state `submitting` or `rendering`. So the state indexes are the count of the slots, with the
+submissions whose answers were lost: each of them has a slot for as long as such jobs take.
 
 The limits are those of the settings, unless an operator has set others while the system runs (`store/limits.py`). The
 scripts read these themselves, so that they hold for all workers at once.
@@ -132,6 +133,7 @@ class Permits:
                 self._keys.pace(Endpoint.SUBMIT),
                 self._keys.breaker,
                 self._keys.rate("sent"),
+                self._keys.lost_submissions,
             ],
             args=[
                 f"{now:.6f}",
@@ -158,15 +160,14 @@ class Permits:
         with self._client.pipeline(transaction=False) as pipeline:
             self._ask_limits(pipeline)
             pipeline.get(self._keys.rate("submit"))
-            pipeline.zcard(self._keys.jobs(JobState.SUBMITTING))
-            pipeline.zcard(self._keys.jobs(JobState.RENDERING))
+            self._ask_slots(pipeline, now)
             pipeline.zcount(self._keys.waiting_for_slot, now, "+inf")
-            *about_limits, moment, submitting, rendering, waiting = pipeline.execute()
+            *about_limits, moment, submitting, rendering, lost, waiting = pipeline.execute()
         limits = self._effective(about_limits, now)
         rate, slots = limits.submit_rate, limits.max_in_flight
         room = wanted
         if slots is not None:
-            room = min(room, max(0, slots - submitting - rendering - waiting))
+            room = min(room, max(0, slots - submitting - rendering - lost - waiting))
         if rate is not None and room:
             ahead_seconds = max(0.0, float(moment or 0) - now)
             free = math.ceil((within_seconds - ahead_seconds) * rate)
@@ -184,11 +185,16 @@ class Permits:
             return self._effective(pipeline.execute(), self._clock.now())
 
     def in_flight(self) -> int:
-        """How many jobs the provider is at."""
+        """How many jobs the provider is at, or may be at."""
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.zcard(self._keys.jobs(JobState.SUBMITTING))
-            pipeline.zcard(self._keys.jobs(JobState.RENDERING))
+            self._ask_slots(pipeline, self._clock.now())
             return sum(pipeline.execute())
+
+    def _ask_slots(self, pipeline: Any, now: float) -> None:
+        """The three numbers of which the taken slots are the sum."""
+        pipeline.zcard(self._keys.jobs(JobState.SUBMITTING))
+        pipeline.zcard(self._keys.jobs(JobState.RENDERING))
+        pipeline.zcount(self._keys.lost_submissions, f"({now}", "+inf")
 
     def slow_down(self, endpoint: Endpoint, retry_after_seconds: float | None = None) -> Lowered | None:
         """The provider has throttled this call: its rate is halved, unless it was within the last second.

@@ -6,18 +6,19 @@
 --      10 limits (hash)   11 recovery (hash)   12 witnesses (hash)   13 outcomes of this minute (hash)
 --      14 decisions of this day (list)   15, 16 result keys of this day and the day before (hash)
 --      17 the ledger's day of the submission left (hash)   18 of the one that counts now
---      19 jobs:submitting (zset)   20 who waits for a slot (zset)   21… delivery keys (hash), and the ledger's day of
---      an unclaimed key
+--      19 jobs:submitting (zset)   20 who waits for a slot (zset)   21 lost submissions (zset)   22… delivery keys
+--      (hash), and the ledger's day of an unclaimed key
 -- ARGV 1 change (JSON):
 --        id, token, from {state, step, revision}, to, now,
 --        set {field: text}, unset [field], results (text, '' deletes, absent leaves),
 --        due (text, '' removes, absent leaves), timeline [text], channel,
---        deliveries [[field, text, …]] in the order of KEYS 21…,
+--        deliveries [[field, text, …]] in the order of KEYS 22…,
 --        slots (the setting: how many jobs may be at the provider; absent without limit),
 --        intent {takes_slot, witness, count} for an intent, ends_unpaid (boolean: a job ends that was never sent,
 --        as far as is known here),
 --        result_key (a digest, present when the job gets one), unclaimed {key, images} when that stands in the ledger as
 --        unclaimed, on the day that is the key of this number, outcome ('sent' or 'unknown'),
+--        lost {submission, until}, found (a submission that was lost), claim_until (of a job that waits for a slot),
 --        ledger [[17 or 18, field, by how many]], decision (text), ledger_ttl_milliseconds,
 --        ttl_milliseconds (present when final), release_key, revives (booleans)
 -- Returns 'applied', 'stale', 'forbidden', 'full' (no slot), 'recovering', 'rolled_back' (this server has forgotten an
@@ -54,7 +55,8 @@ end
 
 local slots = tonumber(redis.call('HGET', KEYS[10], 'max_in_flight') or change.slots)
 local function taken_slots()
-  return redis.call('ZCARD', KEYS[19]) + redis.call('ZCARD', KEYS[9])
+  local lost = redis.call('ZCOUNT', KEYS[21], '(' .. change.now, '+inf')
+  return redis.call('ZCARD', KEYS[19]) + redis.call('ZCARD', KEYS[9]) + lost
 end
 
 local intent = change.intent
@@ -111,6 +113,14 @@ if change.to ~= from.state then
   redis.call('ZADD', KEYS[7], change.now, change.id)
 end
 
+-- A submission whose answer is lost may be at the provider, whatever becomes of its job here.
+if change.lost then
+  redis.call('ZREMRANGEBYSCORE', KEYS[21], '-inf', change.now)
+  redis.call('ZADD', KEYS[21], change.lost['until'], change.lost.submission)
+elseif change.found then
+  redis.call('ZREM', KEYS[21], change.found)
+end
+
 -- Whoever waits for a slot is looked at when there is one: as many as there are slots, those first that asked first.
 local AT_PROVIDER = { submitting = true, rendering = true }
 if slots and AT_PROVIDER[from.state] and not AT_PROVIDER[change.to] then
@@ -125,8 +135,18 @@ if slots and AT_PROVIDER[from.state] and not AT_PROVIDER[change.to] then
   end
 end
 
+-- A job that was told that there is no slot waits for one from now on, unless one has become free since.
+if change.claim_until and slots then
+  if taken_slots() >= slots then
+    redis.call('ZADD', KEYS[20], change.claim_until, change.id)
+  else
+    redis.call('ZADD', KEYS[5], 'XX', change.now, change.id)
+    redis.call('ZREM', KEYS[20], change.id)
+  end
+end
+
 for i, delivery in ipairs(change.deliveries) do
-  redis.call('HSET', KEYS[20 + i], unpack(delivery))
+  redis.call('HSET', KEYS[21 + i], unpack(delivery))
   redis.call('ZADD', KEYS[5], change.delivery_due, delivery[2])
 end
 for _, entry in ipairs(change.timeline) do

@@ -8,6 +8,7 @@
 --
 -- KEYS 1 rate:submit (string)   2 jobs:submitting (zset)   3 jobs:rendering (zset)   4 who waits for a slot (zset)
 --      5 limits (hash)   6 pace:submit (hash)   7 breaker (hash)   8 rate:sent (string)
+--      9 lost submissions (zset)
 -- ARGV 1 now   2 the setting submit_rate, '' without limit   3 the setting max_in_flight, '' without limit
 --      4 job   5 seconds after which one that waits for a slot is forgotten   6 '1': the job holds a moment, this one
 --      7 share of the limit by which a lowered rate grows in a second   8 seconds after which a probe is taken for lost
@@ -38,7 +39,11 @@ if is_probe and now < tonumber(breaker[2]) then
 end
 
 local slots = limit('max_in_flight', ARGV[3])
-if slots and ARGV[10] ~= '1' and redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= slots then
+local function taken_slots()
+  local lost = redis.call('ZCOUNT', KEYS[9], '(' .. ARGV[1], '+inf')
+  return redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) + lost
+end
+if slots and ARGV[10] ~= '1' and taken_slots() >= slots then
   redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', ARGV[1])
   redis.call('ZADD', KEYS[4], now + tonumber(ARGV[5]), ARGV[4])
   return { 'full' }
