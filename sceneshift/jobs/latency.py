@@ -17,7 +17,8 @@ LATEST = 2.33
 AGE_SHARE = 0.099
 """The pause between two questions, as a share of the job's age: so a result is late by a tenth of its job's time."""
 LATE_FACTOR = 2.0
-DONE_FACTOR = 1.5
+DONE_FACTOR = 1.25
+"""Of the time by which 99 in 100 are done: until then, a submission whose answer is lost may be under way."""
 
 DEVIATION_MIN = 0.1
 DEVIATION_MAX = 1.5

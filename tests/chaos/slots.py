@@ -28,7 +28,7 @@ class SlotsPlan:
     cap: int = 20
     workers: int = 3
     kill_every_seconds: float = 2.0
-    median_seconds: float = 16.0
+    median_seconds: float = 18.0
     limit_seconds: float = 900.0
     throughput_min: float = 0.95
     utilisation_min: float = 0.0
@@ -41,6 +41,7 @@ class SlotsPlan:
             "POLL_FIRST_SECONDS": "1.5",
             "POLL_MAX_SECONDS": "0.2",
             "LEASE_SECONDS": "1",
+            "TIMEKEEPER_INTERVAL_SECONDS": "0.05",
         }
 
     @property
@@ -93,7 +94,7 @@ def run_slots(plan: SlotsPlan, say: Callable[[str], None]) -> dict[str, Any]:
 @click.command("slots", context_settings={"show_default": True})
 @click.option("--jobs", default=1000, type=click.IntRange(1), help="How many jobs.")
 @click.option("--cap", default=20, type=click.IntRange(1), help="Jobs that the provider may be at.")
-@click.option("--median-seconds", default=16.0, type=click.FloatRange(1), help="Of the provider, for 50 steps. The "
+@click.option("--median-seconds", default=18.0, type=click.FloatRange(1), help="Of the provider, for 50 steps. The "
               "jobs have 15 and take three quarters of it on average.")  # fmt: skip
 @click.option("--workers", default=3, type=click.IntRange(2, 16), help="Worker processes.")
 @click.option("--kill-every", default=2.0, type=click.FloatRange(0.5), help="Seconds between two kills.")

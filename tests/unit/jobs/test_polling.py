@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -184,3 +185,9 @@ def test_a_result_is_taken_whatever_was_expected() -> None:
     """The expectation only says when to ask."""
     ready = next_step(rendering(1.0), Succeeded(urls=("a",)), POLICY, NOW, A_MINUTE)
     assert ready == events.ResultsReady(urls=("a",))
+
+
+def test_nearly_all_such_jobs_are_done_when_a_lost_one_is_taken_to_be() -> None:
+    """Not one in five hundred takes longer, by the distribution that is learned."""
+    latency = Latency(median_seconds=10.0, deviation=0.35)
+    assert math.log(latency.done_seconds / 10.0) / 0.35 > NormalDist().inv_cdf(1 - 1 / 500)
