@@ -7,6 +7,7 @@ a submission whose answer was lost.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,9 +34,17 @@ class Occupancy:
         return sum(end - start for start, end in self.spans) / len(self.spans)
 
     def throughput(self, slots: int) -> float:
-        """The share of the ideal: so many slots, never empty, from the first acceptance to the last end."""
-        seconds = max(end for _, end in self.spans) - min(start for start, _ in self.spans)
-        return len(self.spans) * self.mean_seconds / slots / seconds
+        """The share of the ideal, which is that whoever is next in the order of acceptance has each slot at once.
+
+        The last jobs leave slots empty in the ideal too, so that is no loss.
+        """
+        free_at = [0.0] * slots
+        ideal_seconds = 0.0
+        for start, end in sorted(self.spans):
+            done_at = heapq.heappop(free_at) + end - start
+            heapq.heappush(free_at, done_at)
+            ideal_seconds = max(ideal_seconds, done_at)
+        return ideal_seconds / (max(end for _, end in self.spans) - min(start for start, _ in self.spans))
 
     def utilisation(self, slots: int) -> float:
         """The mean share of slots in use while there was more to do: from when all were taken to the last acceptance.

@@ -83,9 +83,14 @@ def test_occupancy_counts_what_runs_at_once() -> None:
     """Two at once, then one that begins when another ends: the most is two, and the cap is full but at its end."""
     occupancy = Occupancy(spans=((0.0, 4.0), (0.0, 6.0), (4.0, 8.0)))
     assert occupancy.most == 2
-    assert occupancy.throughput(2) == pytest.approx(14 / 2 / 8)
+    assert occupancy.throughput(2) == pytest.approx(1.0)
     assert occupancy.utilisation(2) == pytest.approx(1.0)
     assert occupancy.utilisation(3) == 0.0
+
+
+def test_the_ideal_never_leaves_a_slot_empty_for_long() -> None:
+    """Two slots, and the third job begins a second after one was free: nine seconds in place of eight."""
+    assert Occupancy(spans=((0.0, 4.0), (0.0, 6.0), (5.0, 9.0))).throughput(2) == pytest.approx(8 / 9)
 
 
 def test_an_empty_slot_lowers_the_utilisation() -> None:
