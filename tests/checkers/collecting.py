@@ -1,0 +1,88 @@
+"""Collects the evidence of a run from its job store and its bucket; what others saw, the run itself adds."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from sceneshift.jobs.record import JobRecord
+from sceneshift.jobs.states import Charge, JobState
+from sceneshift.store.opening import Store
+from storage.manifest import Manifest, read_manifest
+from storage.objects import ObjectStore
+from tests.checkers.evidence import Bound, Evidence, OwnLedger, StoredObject
+
+JOBS_MAX = 1_000_000
+
+
+def collect(
+    store: Store,
+    objects: ObjectStore,
+    *,
+    bound: Bound,
+    accepted: Mapping[str, str],
+    submits: Sequence[Mapping[str, Any]],
+    **seen: Any,
+) -> Evidence:
+    """What the store and the bucket hold, beside what the provider, the callers and the receivers saw.
+
+    `seen` are further attributes of `Evidence`.
+    """
+    indexes = {state: frozenset(store.jobs.ids(state, limit=JOBS_MAX)) for state in JobState}
+    ids = {*accepted, *(job_id for each in indexes.values() for job_id in each)}
+    jobs = {job_id: job for job_id in sorted(ids) if (job := store.jobs.load(job_id)) is not None}
+    return Evidence(
+        bound=bound,
+        accepted=accepted,
+        jobs=jobs,
+        timelines={job_id: store.timeline.read(job_id) for job_id in jobs},
+        deliveries={job_id: store.deliveries.of_job(job) for job_id, job in jobs.items()},
+        submits=submits,
+        objects=stored_objects(objects),
+        manifests=_manifests(objects, jobs.values()),
+        due=dict(store.client.zrange(store.keys.due, 0, -1, withscores=True)),  # type: ignore[arg-type]  # redis-py
+        indexes=indexes,
+        ledger=own_ledger(store),
+        slots_in_use=store.permits.in_flight(),
+        **seen,
+    )
+
+
+def own_ledger(store: Store) -> OwnLedger:
+    """What our own ledger says of all its days."""
+    days = [store.ledger.day(day) for day in store.ledger.days()]
+    return OwnLedger(
+        charged=sum(day.total(Charge.CHARGED).images for day in days),
+        unknown=sum(day.total(Charge.UNKNOWN).images for day in days),
+    )
+
+
+def stored_objects(
+    objects: ObjectStore, *, prefix: str = "results/", is_image: Callable[[bytes], bool] | None = None
+) -> dict[str, StoredObject]:
+    """Every object under the prefix, by its name, read whole."""
+    decodes = is_image or is_whole_picture
+    found = {}
+    for key in objects.list(prefix):
+        body = objects.get(key)
+        found[key] = StoredObject(size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest(), is_image=decodes(body))
+    return found
+
+
+def is_whole_picture(body: bytes) -> bool:
+    """Whether these bytes are a picture that can be decoded to its end."""
+    try:
+        with Image.open(io.BytesIO(body), formats=["PNG", "JPEG", "WEBP"]) as picture:
+            picture.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _manifests(objects: ObjectStore, jobs: Iterable[JobRecord]) -> dict[str, Manifest]:
+    found = ((job.id, read_manifest(objects, job_id=job.id)) for job in jobs)
+    return {job_id: manifest for job_id, manifest in found if manifest is not None}
