@@ -192,6 +192,20 @@ def slots(arguments: list[str]) -> int:
     return become(PYTHON, "-m", "tests.chaos.slots", *arguments)
 
 
+@command("simulate", "the real code in a simulated world of faults: which seed breaks a promise? --help lists options")
+def simulate(arguments: list[str]) -> int:
+    ensure("dev")
+    os.chdir(ROOT)
+    return become(PYTHON, "-m", "tests.faults", *arguments)
+
+
+@command("mutants", "the code with one mechanism removed after the other: does the simulation find it out?")
+def mutants(arguments: list[str]) -> int:
+    ensure("dev")
+    os.chdir(ROOT)
+    return become(PYTHON, "-m", "tests.faults.mutation", *arguments)
+
+
 @command("docs", "write the pages of the documentation that are made from the code")
 def docs(_arguments: list[str]) -> int:
     ensure("dev")

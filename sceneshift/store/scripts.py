@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,5 +23,10 @@ def load_script(client: Redis, name: str, *, parts: Sequence[str] = ()) -> Scrip
 
     `parts` are files of functions that several scripts use; they stand before it.
     """
-    folder = resources.files(__package__) / "lua"
-    return client.register_script("\n".join((folder / f"{each}.lua").read_text("utf-8") for each in (*parts, name)))
+    return client.register_script("\n".join(_text_of(each) for each in (*parts, name)))
+
+
+@cache
+def _text_of(name: str) -> str:
+    """The file's content, read once: a process opens several stores."""
+    return (resources.files(__package__) / "lua" / f"{name}.lua").read_text("utf-8")

@@ -39,7 +39,7 @@ class SlotsPlan:
         return {
             "MAX_IN_FLIGHT": str(self.cap),
             "POLL_FIRST_SECONDS": "1.5",
-            "POLL_MAX_SECONDS": "0.1",
+            "POLL_MAX_SECONDS": "0.3",
             "LEASE_SECONDS": "1",
             "TIMEKEEPER_INTERVAL_SECONDS": "0.05",
         }

@@ -26,11 +26,12 @@ def collect(
     bound: Bound,
     accepted: Mapping[str, str],
     submits: Sequence[Mapping[str, Any]],
+    days: Sequence[str] | None = None,
     **seen: Any,
 ) -> Evidence:
     """What the store and the bucket hold, beside what the provider, the callers and the receivers saw.
 
-    `seen` are further attributes of `Evidence`.
+    `days` are those of the ledger, all of them when it is None; `seen` are further attributes of `Evidence`.
     """
     indexes = {state: frozenset(store.jobs.ids(state, limit=JOBS_MAX)) for state in JobState}
     ids = {*accepted, *(job_id for each in indexes.values() for job_id in each)}
@@ -46,18 +47,18 @@ def collect(
         manifests=_manifests(objects, jobs.values()),
         due=dict(store.client.zrange(store.keys.due, 0, -1, withscores=True)),  # type: ignore[arg-type]  # redis-py
         indexes=indexes,
-        ledger=own_ledger(store),
+        ledger=own_ledger(store, days),
         slots_in_use=store.permits.in_flight(),
         **seen,
     )
 
 
-def own_ledger(store: Store) -> OwnLedger:
-    """What our own ledger says of all its days."""
-    days = [store.ledger.day(day) for day in store.ledger.days()]
+def own_ledger(store: Store, days: Sequence[str] | None = None) -> OwnLedger:
+    """What our own ledger says of all its days, or of these."""
+    listed = [store.ledger.day(day) for day in (store.ledger.days() if days is None else days)]
     return OwnLedger(
-        charged=sum(day.total(Charge.CHARGED).images for day in days),
-        unknown=sum(day.total(Charge.UNKNOWN).images for day in days),
+        charged=sum(day.total(Charge.CHARGED, Charge.REFUNDED_BY_HAND).submissions for day in listed),
+        unknown=sum(day.total(Charge.UNKNOWN).submissions for day in listed),
     )
 
 

@@ -55,7 +55,7 @@ class ReceivedWebhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnLedger:
-    """What our own ledger says: images that were charged, and images that may have been."""
+    """What our own ledger says: submissions that were charged, and submissions that may have been."""
 
     charged: int
     unknown: int
@@ -72,6 +72,8 @@ class Evidence:
         pictures: by result key, the digests of the pictures that the provider made, by index; empty when unknown.
         more_allowed: by job id, charges beyond the policy's that a person has asked for.
         forgettable: jobs that the job store may have lost, because it was turned back to before it had them.
+        was_turned_back: the job store has lost what it had confirmed: what was told then may never have been, and may
+            be told once more with another end.
         due: the due index.
         indexes: the jobs of each state, by the state indexes.
         leases: steps that a worker still claims to be at.
@@ -95,6 +97,7 @@ class Evidence:
     pictures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     more_allowed: Mapping[str, int] = field(default_factory=dict)
     forgettable: frozenset[str] = frozenset()
+    was_turned_back: bool = False
     leases: Sequence[str] = ()
     captured: Mapping[str, bytes] = field(default_factory=dict)
     canaries: Mapping[str, str] = field(default_factory=dict)

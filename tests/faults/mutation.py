@@ -1,0 +1,179 @@
+"""`python3 run.py mutants`: does the simulation find out when a mechanism is removed?
+
+Each mutant is tried in a copy of the code, in a process of its own. It is caught when one of its searches finds a
+broken promise; those that nobody catches are named, and the command fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from tests.faults.mutants import MUTANTS, Mutant
+from tests.faults.scenarios import SCENARIOS, single_kills
+from tests.faults.searching import look_at
+from tests.faults.store_faults import KINDS_THAT_LOSE, courses_with, struck_everywhere
+from tests.faults.world import run
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("sceneshift", "storage", "tasks", "workers", "tests")
+CAUGHT, SURVIVED = 10, 0
+SEEDS_AT_ONCE = 10
+LIMIT_SECONDS = 900
+
+Search = Callable[[], Iterator[str]]
+"""Yields what it finds; whoever searches stops at the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of a mutant: `finding` is empty when it survived."""
+
+    mutant: Mutant
+    finding: str
+    seconds: float
+
+
+def searches_of(mutant: Mutant) -> Iterator[tuple[str, Search]]:
+    """The mutant's searches, by their names."""
+    for name in mutant.searches:
+        word, _, rest = name.partition(" ")
+        if word == "courses":
+            yield name, _courses
+        elif word == "kills":
+            yield name, lambda rest=rest: _kills(rest)  # type: ignore[misc]  # bound here
+        elif word == "seeds":
+            yield name, lambda rest=rest: _seeds(int(rest))  # type: ignore[misc]
+        elif name == "budget":
+            yield name, _budget
+        elif name in KINDS_THAT_LOSE:
+            yield name, lambda name=name: _struck(name)  # type: ignore[misc]
+        else:
+            raise ValueError(f"{mutant.name}: there is no search {name!r}")
+
+
+def _courses() -> Iterator[str]:
+    for scenario in SCENARIOS:
+        outcome = scenario.play()
+        yield from outcome.problems
+        for job in outcome.evidence.jobs.values():
+            if job.state is not scenario.ends:
+                yield f"{scenario.name} ended as {job.state} instead of {scenario.ends}"
+
+
+def _kills(name: str) -> Iterator[str]:
+    [scenario] = [each for each in SCENARIOS if each.name == name]
+    effects = scenario.play().effects
+    kept = effects.index("spool keep") + 1 if "spool keep" in effects else len(effects)
+    for kills in single_kills(scenario):
+        outcome = scenario.play(*kills)
+        yield from outcome.problems
+        [job] = outcome.evidence.jobs.values()
+        if kills[0].number > kept and job.state is not scenario.ends:
+            yield f"{scenario.name}, killed at effect {kills[0].number}, ended as {job.state}"
+
+
+def _seeds(count: int) -> Iterator[str]:
+    for first in range(0, count, SEEDS_AT_ONCE):
+        yield from map(str, look_at(range(first, first + SEEDS_AT_ONCE)).findings)
+
+
+def _budget() -> Iterator[str]:
+    """Every answer is lost, and one image may be paid for again."""
+    [scenario] = [each for each in SCENARIOS if each.name == "answer lost, resubmit"]
+    for policy in ("resubmit(1, 1)", "resubmit(1, 100)"):
+        plan = replace(
+            scenario.plan,
+            jobs=3,
+            rules=("submit-accept-then-500",),
+            settings={**scenario.plan.settings, "unknown_outcome": policy},
+        )
+        yield from run(plan, "budget").problems
+
+
+def _struck(kind: str) -> Iterator[str]:
+    for course in courses_with(kind):
+        for where, outcome in struck_everywhere(course):
+            for problem in outcome.problems:
+                yield f"{where}: {problem}"
+
+
+def check(mutant: Mutant) -> str:
+    """The first thing that is found in this process's code; empty when nothing is."""
+    for name, search in searches_of(mutant):
+        for finding in search():
+            return f"{name}: {' '.join(finding.split())}"
+    return ""
+
+
+def tried(mutant: Mutant) -> Verdict:
+    """What becomes of the mutant in a copy of the code."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="sceneshift-mutant-") as name:
+        copy = Path(name)
+        for package in COPIED:
+            shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+        _change(copy / mutant.path, mutant)
+        finding = _found_in(copy, mutant)
+    return Verdict(mutant=mutant, finding=finding, seconds=time.monotonic() - began)
+
+
+def _change(path: Path, mutant: Mutant) -> None:
+    text = path.read_text("utf-8")
+    if text.count(mutant.old) != 1:
+        raise click.ClickException(f"{mutant.name}: {mutant.path} does not have its text once; it must follow the code")
+    path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+
+
+def _found_in(copy: Path, mutant: Mutant) -> str:
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "tests.faults.mutation", "--check", mutant.name],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    if process.returncode not in {CAUGHT, SURVIVED}:
+        return f"nothing works any more: {process.stderr.strip().splitlines()[-1:]}"
+    return process.stdout.strip() if process.returncode == CAUGHT else ""
+
+
+@click.command("mutants", context_settings={"show_default": True})
+@click.option("--check", "checked", hidden=True, help="Try this mutant on the code of this very process.")
+@click.option("--only", multiple=True, help="Try only mutants whose names hold this text.")
+@click.option("--processes", default=os.cpu_count() or 1, type=click.IntRange(1, 64), help="Mutants at once.")
+def command(*, checked: str | None, only: tuple[str, ...], processes: int) -> None:
+    """Remove one mechanism after the other, and see the simulation find it out."""
+    if checked is not None:
+        [mutant] = [each for each in MUTANTS if each.name == checked]
+        finding = check(mutant)
+        click.echo(finding)
+        sys.exit(CAUGHT if finding else SURVIVED)
+    chosen = [each for each in MUTANTS if not only or any(text in each.name for text in only)]
+    survivors = 0
+    with ThreadPoolExecutor(processes) as pool:
+        for verdict in pool.map(tried, chosen):
+            survivors += not verdict.finding
+            word = "caught  " if verdict.finding else "SURVIVED"
+            click.echo(f"{word} {verdict.seconds:5.0f} s  {verdict.mutant.name}\n           {verdict.finding[:150]}")
+    click.echo(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
+    sys.exit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    command()
