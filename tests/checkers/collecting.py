@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from PIL import Image
@@ -74,6 +75,7 @@ def stored_objects(
     return found
 
 
+@lru_cache(maxsize=64)
 def is_whole_picture(body: bytes) -> bool:
     """Whether these bytes are a picture that can be decoded to its end."""
     try:

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import click
 
+from tests.faults.kernel import KillPoint
 from tests.faults.mutants import MUTANTS, Mutant
+from tests.faults.plan import StoreFault
 from tests.faults.scenarios import SCENARIOS, single_kills
 from tests.faults.searching import look_at
 from tests.faults.store_faults import KINDS_THAT_LOSE, courses_with, struck_everywhere
@@ -54,8 +56,8 @@ def searches_of(mutant: Mutant) -> Iterator[tuple[str, Search]]:
             yield name, lambda rest=rest: _kills(rest)  # type: ignore[misc]  # bound here
         elif word == "seeds":
             yield name, lambda rest=rest: _seeds(int(rest))  # type: ignore[misc]
-        elif name == "budget":
-            yield name, _budget
+        elif name in _NAMED:
+            yield name, _NAMED[name]
         elif name in KINDS_THAT_LOSE:
             yield name, lambda name=name: _struck(name)  # type: ignore[misc]
         else:
@@ -99,6 +101,21 @@ def _budget() -> Iterator[str]:
             settings={**scenario.plan.settings, "unknown_outcome": policy},
         )
         yield from run(plan, "budget").problems
+
+
+def _answer_outage_kill() -> Iterator[str]:
+    """The job store goes away just after the answer, and the worker is killed while it waits for it."""
+    [scenario] = [each for each in SCENARIOS if each.name == "happy path"]
+    answered = scenario.play().effects.index("provider submit") + 1
+    fault = StoreFault(kind="away", at_effect=answered + 1, seconds=20.0)
+    outcome = scenario.play(KillPoint(answered + 4, after=True), plan=replace(scenario.plan, store_faults=(fault,)))
+    yield from outcome.problems
+    for job in outcome.evidence.jobs.values():
+        if job.state is not scenario.ends:
+            yield f"the answer was there, and the job is {job.state}"
+
+
+_NAMED: dict[str, Search] = {"budget": _budget, "answer, outage, kill": _answer_outage_kill}
 
 
 def _struck(kind: str) -> Iterator[str]:

@@ -28,6 +28,8 @@ class Weather:
     lost_requests: float = 0.0
     lost_answers: float = 0.0
     errors: float = 0.0
+    refusals: float = 0.0
+    """Webhooks that the receiver answers with an error; it has seen them."""
     receiver_is_down: bool = False
 
 
@@ -112,7 +114,7 @@ class Outside:
         if weather.receiver_is_down or chance.random() < weather.lost_requests:
             self.kernel.counts["webhook lost"] += 1
             raise FetchFailedError("shop.example: nobody answers")
-        accepts = chance.random() >= weather.errors
+        accepts = chance.random() >= weather.refusals
         self.receiver.take(body, headers, now=self.kernel.now, accepts=accepts)
         if not accepts:
             self.kernel.counts["webhook refused"] += 1

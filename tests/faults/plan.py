@@ -128,7 +128,7 @@ def drawn_plan(seed: int) -> Plan:
         ),
         wire=Wire(not_sent=share(0.3), lost_requests=share(0.2), lost_answers=share(0.2)),
         roads=Roads(lost_requests=share(0.2), lost_answers=share(0.2), errors=share(0.2)),
-        weather=Weather(lost_requests=share(0.3), lost_answers=share(0.3), errors=share(0.3)),
+        weather=Weather(lost_requests=share(0.3), lost_answers=share(0.3), errors=share(0.3), refusals=share(0.5)),
         kill_share=share(0.05, exists=0.6),
         stop_share=share(0.01, exists=0.3),
         store_faults=_drawn_store_faults(chance, fault_seconds),

@@ -13,6 +13,7 @@ from typing import Any
 from sceneshift.jobs.states import JobState
 from tests.faults.kernel import KillPoint
 from tests.faults.message_broker import Carriage
+from tests.faults.outside import Weather
 from tests.faults.plan import Plan
 from tests.faults.provider import Wire
 from tests.faults.world import Outcome, run
@@ -71,6 +72,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     _scenario("cancelled and kept", JobState.CANCELLED, cancels=((0, 6.0, True),)),
     _scenario("result address expired", JobState.SUCCEEDED, "download-expired@1"),
     _scenario("receiver down", JobState.SUCCEEDED, outages=(("receiver", 0.0, 1200.0),)),
+    _scenario("receiver refuses", JobState.SUCCEEDED, weather=Weather(refusals=1.0), fault_seconds=30.0),
     _scenario("late result", JobState.SUCCEEDED, lasting_rules=("task-late",),
               settings={"job_deadline_seconds": 60.0, "poll_growth": 4.0, "poll_overdue_seconds": 3600.0}),
 )  # fmt: skip

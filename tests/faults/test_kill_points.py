@@ -10,6 +10,8 @@ from sceneshift.jobs.states import JobState
 from tests.faults.kernel import KillPoint
 from tests.faults.scenarios import LOSSY, SCENARIOS, Scenario, pairs, single_kills
 
+pytestmark = pytest.mark.timeout(1200)
+
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 SECOND_LIFE_EFFECTS = 15
 """So many effects of the second worker are tried after each kill of the first: its whole way through a submission."""
