@@ -13,6 +13,7 @@ from sceneshift.errors import (
     JobTimeoutError,
     SceneshiftError,
     StoreUnavailableError,
+    UnknownRecordError,
     WebhookVerificationError,
 )
 from sceneshift.handle import CancelOutcome, Job, JobEvent, JobResult, JobSnapshot, Timings
@@ -44,6 +45,7 @@ __all__ = [
     "SceneshiftError",
     "StoreUnavailableError",
     "Timings",
+    "UnknownRecordError",
     "WebhookVerificationError",
     "cancel_job",
     "enqueue_job",

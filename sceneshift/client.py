@@ -15,11 +15,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sceneshift.errors import EnqueueError, IdempotencyConflictError, JobNotFoundError, StoreUnavailableError
+from sceneshift.errors import (
+    EnqueueError,
+    IdempotencyConflictError,
+    JobNotFoundError,
+    StoreUnavailableError,
+    UnknownRecordError,
+)
 from sceneshift.handle import CancelOutcome, Job
 from sceneshift.identifiers import is_job_id, new_job_id
 from sceneshift.jobs.order import JobOrder, Lane, check_order
@@ -92,7 +99,10 @@ class Client:
         )
 
     def _existing(self, job_id: str, order: JobOrder) -> Job:
-        existing = self.store.jobs.load(job_id)
+        existing = None
+        # A job that only a later release can read is there all the same, and its key is not ordered twice.
+        with suppress(UnknownRecordError):
+            existing = self.store.jobs.load(job_id)
         if existing is not None and (changed := existing.order.differing_fields(order)):
             raise IdempotencyConflictError(
                 f"the idempotency key {order.idempotency_key!r} belongs to a job that differs in {', '.join(changed)}; "
@@ -107,6 +117,7 @@ class Client:
 
         Raises:
             JobNotFoundError: there is none.
+            UnknownRecordError: a later release wrote it.
             StoreUnavailableError: the job store could not be reached.
         """
         from sceneshift.store.connection import translating  # noqa: PLC0415
@@ -219,6 +230,7 @@ def get_job(job_id: str) -> Job:
 
     Raises:
         JobNotFoundError: there is no such job, or its retention has ended.
+        UnknownRecordError: a later release wrote it, in a way that this one does not understand.
         StoreUnavailableError: the job store could not be reached.
     """
     client = current_client()
@@ -231,6 +243,7 @@ def cancel_job(job_id: str, *, keep_result: bool = False) -> CancelOutcome:
 
     Raises:
         JobNotFoundError: there is no such job.
+        UnknownRecordError: a later release wrote it; nothing was changed.
         StoreUnavailableError: the job store could not be reached.
     """
     return get_job(job_id).cancel(keep_result=keep_result)

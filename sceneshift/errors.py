@@ -7,6 +7,7 @@
     ├── EnqueueError              (ConnectionError)  the job store could not be reached; safe to call again
     ├── StoreUnavailableError     (ConnectionError)  the job store could not be reached while reading or changing a job
     ├── JobNotFoundError          (LookupError)      no such job, or its retention has ended
+    ├── UnknownRecordError                           a later release wrote the job's record; nothing was changed
     ├── JobTimeoutError           (TimeoutError)     the job is still going on; only the waiting ended
     ├── JobError                                     how a job ended that has no complete result
     │   ├── JobFailedError
@@ -102,6 +103,19 @@ class JobNotFoundError(SceneshiftError, LookupError):
     """Raised when no job has this id, or its retention has ended."""
 
     code = "job_not_found"
+
+
+class UnknownRecordError(SceneshiftError):
+    """Raised when a stored record holds what this release does not know: a later one wrote it, and goes on with it.
+
+    Nothing was changed. `what` names what is not known, such as `state 'verifying'`.
+    """
+
+    code = "unknown_record"
+
+    def __init__(self, message: str, *, what: str = "", **about: str | None) -> None:
+        super().__init__(message, **about)
+        self.what = what
 
 
 class JobTimeoutError(SceneshiftError, TimeoutError):

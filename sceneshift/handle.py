@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sceneshift.errors import (
     InvalidRequestError,
@@ -26,7 +26,7 @@ from sceneshift.snapshots import (
     JobSnapshot,
     Timings,
     error_of,
-    event_of,
+    events_of,
     result_of,
     snapshot_of,
     timings_of,
@@ -76,6 +76,7 @@ class Job:
 
         Raises:
             JobNotFoundError: its retention has ended.
+            UnknownRecordError: a later release wrote it; that one, or a newer one, can read it.
             StoreUnavailableError: the job store could not be reached.
         """
         return snapshot_of(self.client.load(self.id))
@@ -95,6 +96,7 @@ class Job:
             JobFailedError: the job failed; `reason` is its error code.
             JobCancelledError: the job was cancelled.
             StoreUnavailableError: the job store was away for more than a minute.
+            UnknownRecordError: a later release has taken the job further than this one can read.
         """
         return result_of(self._wait(timeout))
 
@@ -116,14 +118,14 @@ class Job:
         """
         deadline, position = _Deadline(self.id, timeout), 0
         while True:
-            news = self._until(functools.partial(self._news, position), deadline)
-            position += len(news)
-            yield from news
-            if news[-1].state.is_final:
+            entries = self._until(functools.partial(self._news, position), deadline)
+            position += len(entries)
+            yield from events_of(entries)
+            if any(event.state.is_final for event in events_of(entries[-1:])):
                 return
 
-    def _news(self, position: int) -> list[JobEvent] | None:
-        news = self.timeline(start=position)
+    def _news(self, position: int) -> list[dict[str, Any]] | None:
+        news = self._entries(position)
         if not news and position == 0:
             # Nothing was ever written: this says whether there is such a job at all.
             self.client.load(self.id)
@@ -135,10 +137,13 @@ class Job:
         Raises:
             StoreUnavailableError: the job store could not be reached.
         """
+        return events_of(self._entries(start))
+
+    def _entries(self, start: int) -> list[dict[str, Any]]:
         from sceneshift.store.connection import translating  # noqa: PLC0415
 
         with translating(StoreUnavailableError, "the job itself is not affected", job_id=self.id):
-            return [event_of(entry) for entry in self.client.store.timeline.read(self.id, start=start)]
+            return self.client.store.timeline.read(self.id, start=start)
 
     def cancel(self, *, keep_result: bool = False) -> CancelOutcome:
         """The job is cancelled, or the wish is noted, and the answer says whether it cost money.
@@ -148,6 +153,7 @@ class Job:
 
         Raises:
             StoreUnavailableError: the job store could not be reached, or the job moved on at every try; call again.
+            UnknownRecordError: a later release wrote the job; nothing was changed.
         """
         for _ in range(CANCEL_TRIES):
             change = self._request_cancel(keep_result=keep_result)

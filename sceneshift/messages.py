@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TASKS = ("sceneshift.submit", "sceneshift.poll", "sceneshift.finalize", "sceneshift.notify")
-"""The task names, which are the queue names too. They are a contract with messages that are on their way."""
+"""The task names, which are the queue names too. They are a contract with messages that are on their way.
+
+So is what they take: `job_id` and `step` (`delivery_id` for a webhook), or `job_ids` and `steps`. A later release may
+add arguments that older ones may ignore, which they do; for others it takes a new name, and so a new queue.
+"""
 
 FIRST_STEP = identifiers.step_name("submit", 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,10 +134,21 @@ def _between(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(end - start, 3)
 
 
-def event_of(entry: Mapping[str, Any]) -> JobEvent:
-    """An entry of a stored timeline, as callers get it."""
-    details = {name: value for name, value in entry.items() if name not in {"at", "state", "event"}}
-    return JobEvent(at=entry["at"], state=JobState(entry["state"]), event=entry["event"], details=details)
+def events_of(entries: Iterable[Mapping[str, Any]]) -> list[JobEvent]:
+    """The entries of a stored timeline, as callers get them; those of states that a later release has are left out."""
+    return [
+        JobEvent(
+            at=entry["at"],
+            state=JobState(entry["state"]),
+            event=entry["event"],
+            details={name: value for name, value in entry.items() if name not in {"at", "state", "event"}},
+        )
+        for entry in entries
+        if entry["state"] in _STATES
+    ]
+
+
+_STATES = frozenset(JobState)
 
 
 def result_of(job: JobRecord) -> JobResult:

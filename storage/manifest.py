@@ -27,6 +27,13 @@ class ManifestConflictError(StorageError):
     retryable = False
 
 
+class UnknownManifestError(StorageError):
+    """Raised when a later release has written the job's manifest in a form that this one does not know."""
+
+    code = "manifest_unknown"
+    retryable = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a job has in the store: both lists in the order of their indexes."""
@@ -76,17 +83,31 @@ def write_manifest(
 
 
 def read_manifest(store: ObjectStore, *, job_id: str) -> Manifest | None:
-    """What an earlier run has committed for this job, or None when nothing is committed yet."""
+    """What an earlier run has committed for this job, or None when nothing is committed yet.
+
+    Raises:
+        UnknownManifestError: a later release wrote it in another form.
+        StorageError: the store failed.
+    """
     try:
         raw = json.loads(store.get(manifest_name(job_id)))
     except ObjectNotFoundError:
         return None
-    return Manifest(
-        job_id=raw["job_id"],
-        images=tuple(OutputImage.from_json(image) for image in raw["images"]),
-        missing=tuple(MissingOutput.from_json(image) for image in raw["missing"]),
-        about=raw["about"],
-    )
+    try:
+        if int(raw["version"]) > FORMAT_VERSION:
+            raise UnknownManifestError(_unknown(f"version {raw['version']}"), job_id=job_id)
+        return Manifest(
+            job_id=raw["job_id"],
+            images=tuple(OutputImage.from_json(image) for image in raw["images"]),
+            missing=tuple(MissingOutput.from_json(image) for image in raw["missing"]),
+            about=raw["about"],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnknownManifestError(_unknown(f"another form ({type(error).__name__})"), job_id=job_id) from error
+
+
+def _unknown(what: str) -> str:
+    return f"its manifest has {what}, which this release does not know: run the workers of the release that wrote it"
 
 
 def _encoded(manifest: Manifest) -> bytes:

@@ -35,7 +35,7 @@ MENDABLE = (FetchStatusError, FetchBlockedError)
 
 
 @shared_task(name="sceneshift.finalize")
-def finalize(*, job_id: str, step: str, sku: str = "") -> dict[str, Any]:  # noqa: ARG001  # the sku is for Flower's search
+def finalize(*, job_id: str, step: str, sku: str = "", **later: Any) -> dict[str, Any]:  # noqa: ARG001  # for Flower's search, and of a later release
     """The copying of one job's results."""
     return finalize_job(current_services(), job_id, step)
 

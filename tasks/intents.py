@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 
 from redis.exceptions import RedisError
 
-from sceneshift.jobs.intents import Intent
+from sceneshift.jobs.intents import Intent, unknown_intent
 from sceneshift.jobs.record import JobRecord
 from storage.names import job_folder
 from storage.objects import ObjectStore, StorageError
@@ -108,9 +108,14 @@ def read_intent(objects: ObjectStore, job_id: str, number: int) -> Intent:
 
     Raises:
         StorageError: the bucket failed.
-        KeyError, TypeError, ValueError: what is there is no intent.
+        UnknownRecordError: a later release wrote it, or what is there is no intent.
     """
-    return Intent.from_json(json.loads(objects.get(intent_name(job_id, number))))
+    body = objects.get(intent_name(job_id, number))
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise unknown_intent("no JSON") from error
+    return Intent.from_json(document)
 
 
 def day_of(moment: float) -> date:

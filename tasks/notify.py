@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import shared_task
 
-from sceneshift.errors import SceneshiftError
+from sceneshift.errors import SceneshiftError, UnknownRecordError
 from sceneshift.fetch_errors import FetchBlockedError
 from sceneshift.guarded_http import retry_after_seconds
 from sceneshift.jobs.decisions import is_poisoned
@@ -22,13 +22,14 @@ from sceneshift.store.due import Hold
 from sceneshift.webhooks import sign
 from tasks.services import Services, current_services
 from tasks.steps import Report
+from tasks.unknown_records import pass_over, put_back
 from tasks.webhook_payloads import webhook_body
 
 log = logging.getLogger(__name__)
 
 
 @shared_task(name="sceneshift.notify")
-def notify(*, job_id: str, delivery_id: str, step: str, sku: str = "") -> dict[str, Any]:  # noqa: ARG001  # for Flower's search
+def notify(*, job_id: str, delivery_id: str, step: str, sku: str = "", **later: Any) -> dict[str, Any]:  # noqa: ARG001  # for Flower's search, and of a later release
     """One attempt at one webhook."""
     return notify_endpoint(current_services(), delivery_id, step)
 
@@ -36,19 +37,28 @@ def notify(*, job_id: str, delivery_id: str, step: str, sku: str = "") -> dict[s
 def notify_endpoint(services: Services, delivery_id: str, step: str) -> Report:
     """The attempt was made and recorded: delivered, due again, or given up."""
     taken = services.store.due.begin(delivery_id, step, counted_as="sceneshift.notify")
+    if taken.status == "unknown":
+        pass_over(delivery_id, step, taken)
     if not taken.is_taken:
         return {"skipped": taken.status}
-    delivery = delivery_of(taken.fields)
-    with services.holds.keeping(Hold(subject_id=delivery_id, step=step, fence=int(taken.fields["fence"]))):
-        job = services.store.jobs.load(delivery.job_id)
-        if job is None or not job.order.webhook_url:
-            outcome = AttemptOutcome(summary="job_expired", final=True)
-        elif is_poisoned(taken.starts):
-            # An attempt like any other: the schedule goes on, and the next one may find a healthier worker.
-            outcome = AttemptOutcome(summary="poison")
-        else:
-            outcome = _attempt(services, delivery, job, job.order.webhook_url)
-        return _settle(services, delivery, outcome)
+    hold = Hold(subject_id=delivery_id, step=step, fence=int(taken.fields["fence"]))
+    with services.holds.keeping(hold):
+        try:
+            delivery = delivery_of(taken.fields)
+            job = services.store.jobs.load(delivery.job_id)
+        except UnknownRecordError as error:
+            put_back(services, hold, error)
+            return {"skipped": "unknown"}
+        return _settle(services, delivery, _outcome(services, delivery, job, starts=taken.starts))
+
+
+def _outcome(services: Services, delivery: Delivery, job: JobRecord | None, *, starts: int) -> AttemptOutcome:
+    if job is None or not job.order.webhook_url:
+        return AttemptOutcome(summary="job_expired", final=True)
+    if is_poisoned(starts):
+        # An attempt like any other: the schedule goes on, and the next one may find a healthier worker.
+        return AttemptOutcome(summary="poison")
+    return _attempt(services, delivery, job, job.order.webhook_url)
 
 
 def _attempt(services: Services, delivery: Delivery, job: JobRecord, url: str) -> AttemptOutcome:

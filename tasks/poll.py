@@ -36,6 +36,7 @@ def poll(
     sku: str = "",  # noqa: ARG001  # for Flower's search
     job_ids: list[str] | None = None,
     steps: list[str] | None = None,
+    **later: Any,  # noqa: ARG001  # what a later release adds
 ) -> dict[str, Any]:
     """One question about one job, or one each about many."""
     if job_id and step:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
-from sceneshift.jobs.intents import Intent, Merged
+from sceneshift.errors import UnknownRecordError
+from sceneshift.jobs.intents import Intent, Merged, unknown_intent
 from sceneshift.store.merging import forgotten, merge, oldest_unfinished
 from sceneshift.store.recovery import RecoveryState
 from storage.names import manifest_name
-from tasks.intents import day_of, intents_of, read_intent
+from tasks.intents import day_of, intent_name, intents_of, read_intent
 from tasks.services import Services
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ def merge_bucket(services: Services, state: RecoveryState) -> bool:
     """The store knows of all submissions of the bucket's intent log, and recovery mode has ended.
 
     False: another process is at it, or somebody has found more meanwhile, so that it must be done again.
+
+    Raises:
+        UnknownRecordError: all others are merged, and the mode is still on, for a worker of the release that wrote
+            these to end it.
     """
     recovery, merged = services.store.recovery, Merged()
     for day in _days(services):
@@ -40,6 +45,10 @@ def merge_bucket(services: Services, state: RecoveryState) -> bool:
             return False
         merged += _merge_day(services, day)
     recovery.note_merge(merged, of=BUCKET)
+    if merged.unknown:
+        # Whoever can go on with it must not wait for this process.
+        recovery.claim(0.0)
+        raise unknown_intent(f"{merged.unknown} submissions of a later release")
     answer = recovery.end(by=recovery.process, note="the bucket's intent log was merged", begins=state.begins)
     return answer == "ended"
 
@@ -47,8 +56,19 @@ def merge_bucket(services: Services, state: RecoveryState) -> bool:
 def _merge_day(services: Services, day: date) -> Merged:
     numbers = intents_of(services.objects, day)
     lost = list(forgotten(services.store, numbers, lost_after=_lost_after(services)))
-    merged = _merge(services, (read_intent(services.objects, job_id, numbers[job_id]) for job_id in lost))
-    return replace(merged, intents=len(numbers))
+    intents = [intent for job_id in lost if (intent := _read(services, job_id, numbers[job_id]))]
+    merged = _merge(services, intents)
+    return replace(merged, intents=len(numbers), unknown=merged.unknown + len(lost) - len(intents))
+
+
+def _read(services: Services, job_id: str, number: int) -> Intent | None:
+    """The intent, or None for one that this release does not understand."""
+    try:
+        return read_intent(services.objects, job_id, number)
+    except UnknownRecordError as error:
+        about = {"job_id": job_id, "object": intent_name(job_id, number), "what": error.what}
+        log.error("recovery.unknown_intent", extra=about)  # noqa: TRY400  # it says all
+        return None
 
 
 def _merge(services: Services, intents: Iterable[Intent]) -> Merged:

@@ -6,7 +6,7 @@ import logging
 
 from redis.exceptions import RedisError
 
-from sceneshift.errors import StoreUnavailableError
+from sceneshift.errors import StoreUnavailableError, UnknownRecordError
 from sceneshift.jobs.events import SubmissionAccepted, SubmissionForgotten
 from sceneshift.store.jobs import NotOnDiskError
 from sceneshift.store.merging import forgotten_fault, remind
@@ -40,6 +40,16 @@ def replay(services: Services) -> int:
 
 def _hand_on(services: Services, key: SpooledKey) -> bool:
     """Whether the job store knows what there is to know of this key; False while it may still be told of the job."""
+    try:
+        return _is_handed_on(services, key)
+    except UnknownRecordError as error:
+        # A worker of the release that wrote the job can attach it; until one runs here, this disk keeps it.
+        about = {"job_id": key.job_id, "result_key": key.result_key, "what": error.what}
+        log.warning("spool.unknown_record", extra=about)
+        return False
+
+
+def _is_handed_on(services: Services, key: SpooledKey) -> bool:
     job = services.store.jobs.load(key.job_id)
     about = {"job_id": key.job_id, "result_key": key.result_key}
     if job is None and services.store.recovery.state():

@@ -19,8 +19,9 @@ import uuid
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from sceneshift.errors import ConfigurationError
 
@@ -34,7 +35,8 @@ _FILE_MAX_BYTES = 1 << 20
 class SpooledKey:
     """The provider has accepted this job's `number`-th submission, whose intent is of `sent_at` (unix seconds).
 
-    Number and epoch are there for a job store that has forgotten the submission.
+    Number and epoch are there for a job store that has forgotten the submission. `unknown_fields` is what a later
+    release has added, as JSON.
     """
 
     job_id: str
@@ -44,6 +46,27 @@ class SpooledKey:
     sent_at: float
     number: int = 0
     epoch: int = 1
+    unknown_fields: str = "{}"
+
+    def to_json(self) -> str:
+        """One line of the spool."""
+        known = {name: value for name, value in asdict(self).items() if name != "unknown_fields"}
+        return json.dumps({**known, **json.loads(self.unknown_fields)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> SpooledKey:
+        """What `to_json` wrote.
+
+        Raises:
+            AttributeError, TypeError, ValueError: it is something else.
+        """
+        document: dict[str, Any] = json.loads(text)
+        known = {
+            item.name: document.pop(item.name)
+            for item in fields(cls)
+            if item.name in document and item.name != "unknown_fields"
+        }
+        return cls(**known, unknown_fields=json.dumps(document, separators=(",", ":")))
 
 
 class Spool:
@@ -55,6 +78,7 @@ class Spool:
         self._open: dict[SpooledKey, None] = {}
         self._deferred: dict[SpooledKey, None] = {}
         self._file: _OwnFile | None = None
+        self._left: set[str] = set()
 
     def check(self) -> None:
         """The directory is there and can be written.
@@ -113,15 +137,21 @@ class Spool:
             return list(self._deferred)
 
     def inheritances(self) -> Iterator[Inheritance]:
-        """What dead processes have left, one after the other; each is this process's while it has it."""
+        """What dead processes have left, one after the other; each is this process's while it has it.
+
+        One with lines that nobody here can read is met once by each process, and stays for a later release.
+        """
         if self._directory is None:
             return
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-            descriptor = _locked(path)
+            descriptor = None if path.name in self._left else _locked(path)
             if descriptor is None:
                 continue
             try:
-                yield Inheritance(path)
+                inheritance = Inheritance(path)
+                yield inheritance
+                if inheritance.unreadable_lines:
+                    self._left.add(path.name)
             finally:
                 os.close(descriptor)
 
@@ -138,15 +168,28 @@ class Inheritance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.unreadable_lines = 0
 
     def read(self) -> list[SpooledKey]:
         """Its keys. A line that the process did not finish was not followed by anything."""
-        return [key for line in self._path.read_bytes().splitlines() if (key := _key_in(line, self._path))]
+        *lines, _unfinished = self._path.read_bytes().split(b"\n")
+        return [key for line in lines if line and (key := self._key_in(line))]
 
     def remove(self) -> None:
-        """All of it has been handed on."""
+        """All of it has been handed on; a file with a line that could not be read stays, for that may be a paid key."""
+        if self.unreadable_lines:
+            return
         with suppress(OSError):
             self._path.unlink()
+
+    def _key_in(self, line: bytes) -> SpooledKey | None:
+        try:
+            return SpooledKey.from_json(line)
+        except (AttributeError, TypeError, ValueError):
+            self.unreadable_lines += 1
+            about = {"path": str(self._path), "size_bytes": len(line)}
+            log.error("spool.unreadable_line", extra=about)  # noqa: TRY400  # a traceback says nothing more
+            return None
 
 
 class _OwnFile:
@@ -165,7 +208,7 @@ class _OwnFile:
         self.size_bytes = 0
 
     def append(self, keys: Iterable[SpooledKey]) -> None:
-        lines = b"".join(json.dumps(asdict(key), separators=(",", ":")).encode() + b"\n" for key in keys)
+        lines = b"".join(key.to_json().encode() + b"\n" for key in keys)
         self.size_bytes += len(lines)
         if os.write(self._descriptor, lines) != len(lines):
             # The next line would be glued to half of this one: another file will be begun instead.
@@ -210,11 +253,3 @@ def _locked(path: Path) -> int | None:
         pass
     os.close(descriptor)
     return None
-
-
-def _key_in(line: bytes, path: Path) -> SpooledKey | None:
-    try:
-        return SpooledKey(**json.loads(line))
-    except (ValueError, TypeError):
-        log.warning("spool.unreadable_line", extra={"path": str(path), "size_bytes": len(line)})
-        return None

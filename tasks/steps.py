@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sceneshift.errors import UnknownRecordError
 from sceneshift.jobs.change import Change
 from sceneshift.jobs.decisions import is_poisoned, poison_fault
 from sceneshift.jobs.events import Event, StepPoisoned, SubmissionAccepted
@@ -19,6 +20,7 @@ from sceneshift.store.due import Hold
 from sceneshift.store.jobs import NotOnDiskError
 from sceneshift.store.merging import remind, reminder
 from tasks.services import Services
+from tasks.unknown_records import pass_over, put_back
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +43,24 @@ def taking(services: Services, job_id: str, step: str, *, counted_as: str | None
     `counted_as` is the task whose message this is, for the rate at which its queue drains; None when another step of
     the same message was counted.
 
-    A step that has killed too many workers is handed to a person here, before it can kill another.
+    A step that has killed too many workers is handed to a person here, before it can kill another. A job that this
+    release does not understand is left as it is.
     """
     taken = services.store.due.begin(job_id, step, counted_as)
+    if taken.status == "unknown":
+        pass_over(job_id, step, taken)
     if not taken.is_taken:
         log.debug("step.skipped", extra={"job_id": job_id, "step": step, "reason": taken.status})
         yield TakenStep(None, taken.status)
         return
-    with services.holds.keeping(Hold(subject_id=job_id, step=step, fence=int(taken.fields["fence"]))):
-        job = services.store.jobs.load(job_id)
+    hold = Hold(subject_id=job_id, step=step, fence=int(taken.fields["fence"]))
+    with services.holds.keeping(hold):
+        try:
+            job = services.store.jobs.load(job_id)
+        except UnknownRecordError as error:
+            put_back(services, hold, error)
+            yield TakenStep(None, "unknown")
+            return
         if job is None or job.step != step:
             yield TakenStep(None, "stale")
         elif is_poisoned(taken.starts):

@@ -32,7 +32,7 @@ RECOVERY_LOOK_MAX_SECONDS = 20.0
 
 
 @shared_task(name="sceneshift.submit")
-def submit(*, job_id: str, step: str, sku: str = "") -> dict[str, Any]:  # noqa: ARG001  # the sku is for Flower's search
+def submit(*, job_id: str, step: str, sku: str = "", **later: Any) -> dict[str, Any]:  # noqa: ARG001  # for Flower's search, and of a later release
     """One submission of one job."""
     return submit_job(current_services(), job_id, step)
 

@@ -7,6 +7,7 @@ import logging
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from sceneshift.errors import UnknownRecordError
 from sceneshift.store.recovery import RecoveryState
 from storage.objects import StorageError
 from tasks.recovering import merge_bucket, merge_memory
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 2.0
 """So long a worker may go on submitting after the store lost something that only others know of."""
+UNKNOWN_PAUSE_SECONDS = 60.0
+"""A worker that cannot merge what a later release wrote leaves the bucket to others for so long."""
 
 
 class RecoveryKeeper(Recurring):
@@ -26,6 +29,7 @@ class RecoveryKeeper(Recurring):
         super().__init__("recovery")
         self._services = services
         self._merged: tuple[float, int, int] | None = None
+        self._bucket_from = float("-inf")
 
     def _turn(self) -> float:
         try:
@@ -48,5 +52,15 @@ class RecoveryKeeper(Recurring):
             merge_memory(self._services)
             self._merged = known
         if self._services.settings.intent_log == "storage":
-            merge_bucket(self._services, state)
+            self._merge_bucket(state)
         return state
+
+    def _merge_bucket(self, state: RecoveryState) -> None:
+        now = self._services.monotonic()
+        if now < self._bucket_from:
+            return
+        try:
+            merge_bucket(self._services, state)
+        except UnknownRecordError as error:
+            self._bucket_from = now + UNKNOWN_PAUSE_SECONDS
+            log.error("recovery.needs_later_release", extra={"what": error.what})  # noqa: TRY400  # it says all

@@ -24,6 +24,7 @@ from workers.backlog import BeginRates
 from workers.health import Heartbeat
 from workers.parking import PutOff
 from workers.recurring import Recurring
+from workers.unknown_steps import UnknownSteps
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Timekeeper(Recurring):
         self._monotonic = monotonic
         self._rates = BeginRates()
         self._admission = Admission(store=store, queue_length=queue_length, rates=self._rates, monotonic=monotonic)
+        self._unknown = UnknownSteps(store.due)
         self._claim_from = float("-inf")
         self._next: dict[str, float] = defaultdict(float)
 
@@ -92,8 +94,9 @@ class Timekeeper(Recurring):
         if self._monotonic() < self._claim_from:
             return 0
         due = self._store.due.claim(CLAIM_MAX)
+        self._unknown.put_off([step for step in due if step.unknown])
         by_task: dict[str, list[DueStep]] = defaultdict(list)
-        for step in due:
+        for step in (step for step in due if not step.unknown):
             by_task[f"sceneshift.{step_kind(step.step)}"].append(step)
         for task, steps in by_task.items():
             self._bring_back(task, steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -25,6 +25,7 @@ from sceneshift.errors import ConfigurationError
 from sceneshift.messages import producer_app
 from sceneshift.settings import Settings
 from sceneshift.store.connection import CALLER, connect
+from sceneshift.store.due import DueIndex
 from sceneshift.store.keys import Keys
 from sceneshift.store.recovery import Recovery, RecoveryState
 
@@ -42,11 +43,14 @@ def store_findings(settings: Settings, *, now: Callable[[], float] = time.time) 
         with closing(connect(url, CALLER)) as client:
             client.ping()
             configuration = _configuration(client)
+            keys = Keys(settings.key_prefix)
+            due = DueIndex(client, keys, SystemClock(), lease_seconds=settings.lease_seconds)
             return [
                 fine("job store", "answers"),
                 *server_findings(_information(client), configuration),
                 *durability_findings(settings, _cannot_wait(client), configuration.get("appendfsync")),
-                recovery_finding(Recovery(client, Keys(settings.key_prefix), SystemClock()).state()),
+                recovery_finding(Recovery(client, keys, SystemClock()).state()),
+                unknown_finding(due.unknown()),
                 clock_finding(*_clocks(client, now)),
             ]
     except ConfigurationError as error:
@@ -185,6 +189,14 @@ def recovery_finding(state: RecoveryState | None) -> Finding:
         return fine("recovery mode", "off")
     text = f"on since {clock_time(state.since)} UTC, so nothing is submitted: {state.reason}"
     return failure("recovery mode", text, "sceneshift recovery, and docs/how-to/recover-the-job-store.md")
+
+
+def unknown_finding(ids: Sequence[str]) -> Finding:
+    """Whether workers meet records that their release does not understand."""
+    if not ids:
+        return fine("records", "the workers understand all that they meet")
+    text = f"{len(ids)} jobs or webhooks of a later release, such as {ids[0]}, which the workers here leave alone"
+    return warning("records", text, "run workers of that release: docs/how-to/upgrade.md")
 
 
 def clock_finding(theirs: float, ours: float) -> Finding:

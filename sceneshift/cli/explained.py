@@ -26,6 +26,7 @@ WAITS = {
     "intent_log": "The intent could not be written to the bucket, and nothing is sent without it.",
     "job_store_disk": "The job store's disk did not confirm the intent in time, so nothing was sent.",
     "lane": "It is a bulk job: urgent ones go first, and no more are handed out than may be submitted.",
+    "manifest_unknown": "A later release has written its manifest in a form that the workers here do not know.",
     "operator": "It waits for a person.",
     "provider_authorization": "The provider does not accept the AppCode. All jobs wait until somebody mends that.",
     "provider_configuration": "The provider's address or our settings of it are wrong.",

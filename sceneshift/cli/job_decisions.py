@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from sceneshift.cli.moments import Moment, MomentType
-from sceneshift.cli.output import current_user, print_json, print_table, snapshot_document
+from sceneshift.cli.output import current_user, print_json, print_left_out, print_table, snapshot_document
 from sceneshift.client import current_client, get_job
 from sceneshift.errors import InvalidRequestError, SceneshiftError, StoreUnavailableError
 from sceneshift.jobs.plans import Plan, PlannedJob, plan_of
@@ -174,7 +174,7 @@ def _records(wanted: Wanted, state: JobState) -> tuple[list[JobRecord], bool]:
 
     store = current_client().store
     with translating(StoreUnavailableError, "try again"):
-        found = select_jobs(store, wanted.selection(state, store.clock.now()))
+        found = select_jobs(store, wanted.selection(state, store.clock.now()), on_unknown=print_left_out)
         records = list(islice(found, limit + 1))
     return records[:limit], len(records) > limit
 

@@ -11,7 +11,7 @@ import click
 
 from sceneshift.cli import job_decisions
 from sceneshift.cli.explained import next_of
-from sceneshift.cli.output import clock_time, print_json, print_table, snapshot_document
+from sceneshift.cli.output import clock_time, print_json, print_left_out, print_table, snapshot_document
 from sceneshift.client import cancel_job, current_client, enqueue_job, get_job
 from sceneshift.errors import InvalidRequestError, SceneshiftError, StoreUnavailableError
 from sceneshift.handle import JobEvent, JobSnapshot, snapshot_of
@@ -36,15 +36,15 @@ command.add_command(job_decisions.resolve)
 def list_jobs(state: str | None, limit: int, *, as_json: bool) -> None:
     """List jobs, the newest in each state first."""
     from sceneshift.store.connection import translating  # noqa: PLC0415  # redis is loaded by the commands that need it
+    from sceneshift.store.selection import load_jobs  # noqa: PLC0415
 
-    jobs = current_client().store.jobs
+    store = current_client().store
     states = [JobState(state)] if state else list(JobState)
     with translating(StoreUnavailableError, "try again"):
         # A job that moves meanwhile may stand under two states.
-        ids = dict.fromkeys(job_id for each in states for job_id in jobs.ids(each, limit=limit))
-        records = [jobs.load(job_id) for job_id in ids]
-        counts = jobs.counts()
-    snapshots = [snapshot_of(record) for record in records if record is not None]
+        ids = dict.fromkeys(job_id for each in states for job_id in store.jobs.ids(each, limit=limit))
+        snapshots = [snapshot_of(record) for record in load_jobs(store, ids, on_unknown=print_left_out)]
+        counts = store.jobs.counts()
     if as_json:
         print_json([snapshot_document(snapshot) for snapshot in snapshots])
         return

@@ -100,6 +100,11 @@ def command(context: click.Context, day: str | None, days: int, *, as_json: bool
     if context.invoked_subcommand is not None:
         return
     shown = _read(day, days)
+    for each in shown:
+        if each.unknown:
+            # On standard error, so that nobody takes the sums for complete.
+            unknown = ", ".join(each.unknown)
+            click.echo(f"{each.day} has what a later release wrote and this one cannot count: {unknown}", err=True)
     if as_json:
         print_json({"days": [_document(each) for each in shown], "total": account_of(shown).to_json()})
         return
@@ -137,6 +142,7 @@ def _document(day: LedgerDay) -> dict[str, Any]:
             {"state": state, "charge": str(charge), **asdict(amount)} for (charge, state), amount in day.entries.items()
         ],
         "decisions": [asdict(decision) for decision in day.decisions],
+        "unknown": list(day.unknown),
     }
 
 

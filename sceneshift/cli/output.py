@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from sceneshift.errors import SceneshiftError
 from sceneshift.snapshots import JobSnapshot
 
 
@@ -26,6 +27,11 @@ def print_table(rows: Sequence[Sequence[object]], headings: Sequence[str]) -> No
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_left_out(error: SceneshiftError) -> None:
+    """One thing that a list is without, and why, on standard error."""
+    click.echo(f"left out: {error}", err=True)
 
 
 def _cell(value: object) -> str:

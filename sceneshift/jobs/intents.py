@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from sceneshift.errors import UnknownRecordError
 from sceneshift.identifiers import created_at
 from sceneshift.jobs.order import JobOrder
 from sceneshift.jobs.record import JobRecord
@@ -80,11 +81,21 @@ class Intent:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Intent:
-        """What `to_json` described; fields of a later version are ignored.
+        """What `to_json` described; fields of a later release are ignored, for no intent is ever written anew.
 
         Raises:
-            KeyError, TypeError, ValueError: it is something else.
+            UnknownRecordError: a later release wrote it, in another form, or it is something else.
         """
+        try:
+            version = int(document["version"])
+            if version > FORMAT_VERSION:
+                raise unknown_intent(f"version {version}")
+            return cls._of(document)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise unknown_intent(f"a part of another form ({type(error).__name__})") from error
+
+    @classmethod
+    def _of(cls, document: dict[str, Any]) -> Intent:
         return cls(
             job_id=str(document["job_id"]),
             number=int(document["number"]),
@@ -99,14 +110,27 @@ class Intent:
         )
 
 
+def unknown_intent(what: str) -> UnknownRecordError:
+    """The error that says `what` this release does not know of an intent."""
+    return UnknownRecordError(
+        f"this release does not understand what the bucket's intent log has: {what} (known are versions up to "
+        f"{FORMAT_VERSION}). A worker of the release that wrote it can merge it",
+        what=what,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What came of some intents: `held` jobs, those of them that had to be stored again, and submissions left over."""
+    """What came of some intents: `held` jobs, those of them that had to be stored again, and submissions left over.
+
+    `unknown` counts those that could not be merged, because a later release wrote the intent or the job.
+    """
 
     intents: int = 0
     held: int = 0
     restored: int = 0
     unclaimed: int = 0
+    unknown: int = 0
 
     def __add__(self, other: Merged) -> Merged:
         return Merged(
@@ -114,6 +138,7 @@ class Merged:
             held=self.held + other.held,
             restored=self.restored + other.restored,
             unclaimed=self.unclaimed + other.unclaimed,
+            unknown=self.unknown + other.unknown,
         )
 
     def __str__(self) -> str:
@@ -122,9 +147,11 @@ class Merged:
             text += f", {self.restored} of them lost and stored again"
         if self.unclaimed:
             text += f", {self.unclaimed} submissions left over, of jobs that are elsewhere by now"
+        if self.unknown:
+            text += f", {self.unknown} of a later release, which this one cannot merge"
         return text
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """What stands in the mode's description."""
-        return cls(**{name: int(document[name]) for name in cls.__slots__})
+        """What stands in the mode's description, whichever release wrote it."""
+        return cls(**{name: int(document.get(name, 0)) for name in cls.__slots__})

@@ -71,25 +71,35 @@ class JobOrder:
     metadata: Mapping[str, str] = field(default_factory=dict)
     lane: Lane = "interactive"
     deadline_seconds: float | None = None
+    unknown_fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Fields that a later release wrote; they are kept as they are."""
 
     def to_json(self) -> str:
         """Compact JSON without what is at its default, because a million of them lie in memory."""
         values = {
             item.name: value
-            for item in fields(self)
+            for item in _KNOWN_FIELDS
             if (value := getattr(self, item.name)) != item.default and value != {}
         }
-        return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps({**values, **self.unknown_fields}, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> JobOrder:
-        """The order that `to_json` wrote; fields of a later version are ignored."""
-        known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+        """The order that `to_json` wrote.
+
+        Raises:
+            AttributeError, TypeError, ValueError: it is something else.
+        """
+        document: dict[str, Any] = json.loads(text)
+        known = {item.name: document.pop(item.name) for item in _KNOWN_FIELDS if item.name in document}
+        return cls(**known, unknown_fields=document)
 
     def differing_fields(self, other: JobOrder) -> tuple[str, ...]:
         """The names of the generating fields in which two orders differ."""
         return tuple(name for name in GENERATING_FIELDS if getattr(self, name) != getattr(other, name))
+
+
+_KNOWN_FIELDS = tuple(item for item in fields(JobOrder) if item.name != "unknown_fields")
 
 
 def check_order(*, allow_hosts: Collection[str] = (), **values: Any) -> JobOrder:
@@ -101,7 +111,7 @@ def check_order(*, allow_hosts: Collection[str] = (), **values: Any) -> JobOrder
     Raises:
         InvalidRequestError: a value is not usable; `param` names it. Nothing has been stored.
     """
-    defaults = {item.name: item.default for item in fields(JobOrder)}
+    defaults = {item.name: item.default for item in _KNOWN_FIELDS}
     given = {name: values.get(name, defaults[name]) for name in defaults}
     for name in ("negative_prompt", "guidance_scale", "strength", "steps", "num_output", "lane"):
         given[name] = defaults[name] if given[name] is None else given[name]

@@ -1,20 +1,23 @@
 """A job as it is stored: a Redis hash of short fields, with the order and the results beside it.
 
 The split keeps a job in flight small: Redis packs a hash whose values are all short, and one long value undoes that.
+
+What a later release has added to a record survives every transition here; what this release must not pass over makes
+the record one that it leaves alone (`known_words` says what `version` means for that).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from sceneshift.errors import UnknownRecordError
 from sceneshift.identifiers import created_at, submission_nonce
+from sceneshift.jobs.known_words import JOB_WORDS, RECORD_VERSION
 from sceneshift.jobs.order import JobOrder
 from sceneshift.jobs.states import Charge, JobState
-
-RECORD_VERSION = 1
 
 CancelWish = Literal["", "discard", "keep"]
 
@@ -33,10 +36,10 @@ class JobFault:
 
     @classmethod
     def from_text(cls, text: str | None) -> Self | None:
-        """What `to_text` wrote, or None for an empty field."""
+        """What `to_text` wrote, or None for an empty field; what a later release has appended is ignored."""
         if not text:
             return None
-        code, message, request_id = json.loads(text)
+        code, message, request_id, *_later = json.loads(text)
         return cls(code=code, message=message, request_id=request_id)
 
 
@@ -131,7 +134,11 @@ class JobRecord:
     missing: tuple[MissingOutput, ...] = ()
     version: int = RECORD_VERSION
     unknown_fields: Mapping[str, str] = field(default_factory=dict)
-    """Fields that a later version wrote; they are kept as they are."""
+    """Fields that a later release wrote; they are kept as they are."""
+    unknown_results: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """So are those of the document of results."""
+    unknown_of_outputs: Mapping[tuple[int, str], Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    """And those of a stored image, by its index and SHA-256: another image would have others."""
 
     @property
     def sku(self) -> str | None:
@@ -151,33 +158,58 @@ class JobRecord:
 
     def results_json(self) -> str:
         """The URLs, outputs and losses as one document, or nothing."""
-        document: dict[str, Any] = {}
+        document: dict[str, Any] = {**self.unknown_results}
         if self.urls:
             document["urls"] = self.urls
         if self.outputs:
-            document["outputs"] = [output.to_json() for output in self.outputs]
+            document["outputs"] = [
+                {**output.to_json(), **self.unknown_of_outputs.get((output.index, output.sha256), {})}
+                for output in self.outputs
+            ]
         if self.missing:
             document["missing"] = [missing.to_json() for missing in self.missing]
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")) if document else ""
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str], order: str, results: str | None = None) -> JobRecord:
-        """The record that `to_fields`, `JobOrder.to_json` and `results_json` wrote."""
+        """The record that `to_fields`, `JobOrder.to_json` and `results_json` wrote.
+
+        Raises:
+            UnknownRecordError: a later release wrote it, in a way that this one must not pass over.
+        """
+        if unknown := JOB_WORDS.unknown_in(fields):
+            raise unknown_job(fields, unknown)
+        try:
+            job = cls._of(fields, JobOrder.from_json(order), json.loads(results) if results else {})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise unknown_job(fields, f"a part of another form ({type(error).__name__})") from error
+        if job.order.unknown_fields and job.state in _UNPAID:
+            # What it would change in the picture is not known, and the picture is to be paid for.
+            raise unknown_job(fields, f"{', '.join(job.order.unknown_fields)} in its order")
+        return job
+
+    @classmethod
+    def _of(cls, fields: Mapping[str, str], order: JobOrder, document: Mapping[str, Any]) -> JobRecord:
         derived = {name for name in ("nonce", "created_at") if fields.get(name) == _DERIVED}
         known = {name: _load(name, fields[name]) for name in _HASH_FIELDS if name in fields and name not in derived}
         if "nonce" in derived:
             known["nonce"] = submission_nonce(fields["id"], known["epoch"])
         if "created_at" in derived:
             known["created_at"] = created_at(fields["id"])
-        document = json.loads(results) if results else {}
         return cls(
             id=fields["id"],
-            order=JobOrder.from_json(order),
+            order=order,
             error=JobFault.from_text(fields.get("error")),
             urls=tuple(document.get("urls", ())),
             outputs=tuple(OutputImage.from_json(output) for output in document.get("outputs", ())),
             missing=tuple(MissingOutput.from_json(missing) for missing in document.get("missing", ())),
-            unknown_fields={name: text for name, text in fields.items() if name not in _ALL_FIELDS},
+            unknown_fields=_without(fields, _ALL_FIELDS),
+            unknown_results=_without(document, _RESULTS),
+            unknown_of_outputs={
+                (output["index"], output["sha256"]): unknown
+                for output in document.get("outputs", ())
+                if (unknown := _without(output, OutputImage.__slots__))
+            },
             **known,
         )
 
@@ -186,6 +218,20 @@ class JobRecord:
         return replace(self, **changes)
 
 
+def unknown_job(fields: Mapping[str, str], what: str) -> UnknownRecordError:
+    """The error that says `what` this release does not know of a job."""
+    return UnknownRecordError(
+        f"this release does not understand the job's record: it has {what}. A later release wrote it (the record's "
+        f"version is {fields.get('version', 'not given')}, and this release knows versions up to {RECORD_VERSION}) and "
+        "can go on with it; nothing was changed. Use that release or a newer one",
+        job_id=fields.get("id"),
+        what=what,
+    )
+
+
+_UNPAID = frozenset({JobState.QUEUED, JobState.SUBMITTING})
+"""The states in which what is ordered may still be sent."""
+_RESULTS = frozenset({"urls", "outputs", "missing"})
 _DERIVED = "="
 """In place of a nonce that follows from job and epoch, and of a time of creation that is in the id."""
 _TIME_GRAIN_SECONDS = 0.0011
@@ -216,6 +262,11 @@ _HASH_FIELDS = (
     "overdue", "cancel", "blocked_by", "blocked_until", "sequence",
 )  # fmt: skip
 _ALL_FIELDS = frozenset({*_HASH_FIELDS, "id", "sku", "error", "token", "starts_since", "parked"})
+
+
+def _without(document: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """What there is beside the names that are known."""
+    return {name: value for name, value in document.items() if name not in known}
 
 
 def _dump(name: str, value: Any) -> str:

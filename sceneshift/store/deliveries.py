@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sceneshift import identifiers
+from sceneshift.errors import UnknownRecordError
 from sceneshift.jobs.change import DeliveryDraft
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.store.keys import Keys
@@ -70,24 +72,36 @@ def delivery_fields(draft: DeliveryDraft, job: JobRecord) -> list[str]:
 
 
 def delivery_of(fields: Mapping[str, str]) -> Delivery:
-    """The delivery that these stored fields describe."""
-    return Delivery(
-        id=fields["id"],
-        event_id=fields["event_id"],
-        job_id=fields["job_id"],
-        type=fields["type"],
-        sequence=int(fields["sequence"]),
-        state=fields["state"],
-        occurred_at=float(fields["occurred_at"]),
-        step=fields["step"],
-        status=fields["status"],
-        sku=fields.get("sku", ""),
-        error=JobFault.from_text(fields.get("error")),
-        attempts=int(fields.get("attempts", "0")),
-        starts=int(fields.get("starts", "0")),
-        last_status=fields.get("last_status", ""),
-        delivered_at=float(fields["delivered_at"]) if "delivered_at" in fields else None,
-    )
+    """The delivery that these stored fields describe.
+
+    Raises:
+        UnknownRecordError: a later release wrote it in another form.
+    """
+    try:
+        return Delivery(
+            id=fields["id"],
+            event_id=fields["event_id"],
+            job_id=fields["job_id"],
+            type=fields["type"],
+            sequence=int(fields["sequence"]),
+            state=fields["state"],
+            occurred_at=float(fields["occurred_at"]),
+            step=fields["step"],
+            status=fields["status"],
+            sku=fields.get("sku", ""),
+            error=JobFault.from_text(fields.get("error")),
+            attempts=int(fields.get("attempts", "0")),
+            starts=int(fields.get("starts", "0")),
+            last_status=fields.get("last_status", ""),
+            delivered_at=float(fields["delivered_at"]) if "delivered_at" in fields else None,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"a part of another form ({type(error).__name__})"
+        raise UnknownRecordError(
+            f"this release does not understand the record of a webhook: it has {what}",
+            job_id=fields.get("job_id"),
+            what=what,
+        ) from error
 
 
 class DeliveryStore:
@@ -101,11 +115,16 @@ class DeliveryStore:
         self._settle = load_script(client, "settle")
 
     def of_job(self, job: JobRecord) -> list[Delivery]:
-        """The job's webhooks, in the order of its events."""
+        """The job's webhooks, in the order of its events; those that this release cannot read are left out."""
         with self._client.pipeline(transaction=False) as pipeline:
             for sequence in range(1, job.sequence + 1):
                 pipeline.hgetall(self._keys.delivery(identifiers.delivery_id(job.id, sequence)))
-            return [delivery_of(fields) for fields in pipeline.execute() if fields]
+            rows = [fields for fields in pipeline.execute() if fields]
+        deliveries: list[Delivery] = []
+        for fields in rows:
+            with suppress(UnknownRecordError):
+                deliveries.append(delivery_of(fields))
+        return deliveries
 
     def settle(self, delivery: Delivery, settlement: Settlement) -> bool:
         """The attempt is recorded and the next one due, or the delivery has ended; False when another did so first."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sceneshift.jobs.known_words import DELIVERY_WORDS, JOB_WORDS, Vocabulary
 from sceneshift.store.keys import Keys
 from sceneshift.store.scripts import load_script
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 STARTS_REMEMBERED_SECONDS = 72 * 3600.0
 POSTPONE_MAX_SECONDS = 600.0
+UNKNOWN_REMEMBERED_SECONDS = 900.0
+"""A record that nobody has found unknown for so long is understood by now, or gone."""
 
 BACKLOG = "backlog"
 LANE = "lane"
@@ -43,6 +46,8 @@ class DueStep:
 
     `waiting` says that an earlier message of it was not taken yet; `is_new`, that nobody has ever been at the job;
     `state` is the job's; `claimed_until` is the due time that the claim has set, '' for a step that was not claimed.
+    `unknown` says what this release does not know of the record, so that the step must be left alone; then the rest
+    may be empty.
     """
 
     subject_id: str
@@ -54,6 +59,7 @@ class DueStep:
     is_new: bool = False
     state: str = ""
     claimed_until: str = ""
+    unknown: str = ""
 
     @property
     def is_delivery(self) -> bool:
@@ -62,10 +68,15 @@ class DueStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What a worker got that asked for a step: the record's fields, or why not (`missing`, `stale`, `held`)."""
+    """What a worker got that asked for a step: the record's fields, or why not.
+
+    `missing`, `stale`, `held`; or `unknown`, and then `unknown` says what of the record this release does not know, so
+    that it is to be left alone.
+    """
 
     status: str
     fields: Mapping[str, str]
+    unknown: str = ""
 
     @property
     def is_taken(self) -> bool:
@@ -89,6 +100,8 @@ class DueIndex:
         self._hand_out = load_script(client, "hand_out", parts=["unpark"])
         self._renew = load_script(client, "renew")
         self._postpone = load_script(client, "postpone")
+        self._put_off = load_script(client, "put_off")
+        self._put_back = load_script(client, "put_back")
 
     def begin(self, subject_id: str, step: str, counted_as: str | None) -> Taken:
         """This worker has the step for a lease, or the answer says why it must leave it alone.
@@ -105,9 +118,12 @@ class DueIndex:
                 f"{now + self.lease_seconds:.3f}",
                 counted_as or "",
                 STARTS_REMEMBERED_SECONDS,
+                _words_of(subject_id).to_json(),
             ],
         )
-        return Taken(status=answer[0], fields=dict(zip(answer[1::2], answer[2::2], strict=True)))
+        fields = dict(zip(answer[1::2], answer[2::2], strict=True))
+        unknown = _words_of(subject_id).unknown_in(fields) if answer[0] == "unknown" else ""
+        return Taken(status=answer[0], fields=fields, unknown=unknown)
 
     def claim(self, limit: int) -> list[DueStep]:
         """What is due is this caller's to publish for a lease; the longest overdue first."""
@@ -118,29 +134,14 @@ class DueIndex:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for subject_id in ids:
-                pipeline.hmget(
-                    self._keys.subject(subject_id),
-                    ["step", "sku", "parent_step", "job_id", "fence", "begun", "state"],
-                )
-            rows = pipeline.execute()
-        orphans = [subject_id for subject_id, row in zip(ids, rows, strict=True) if row[0] is None]
+                pipeline.hmget(self._keys.subject(subject_id), _CLAIM_FIELDS)
+            rows = [dict(zip(_CLAIM_FIELDS, row, strict=True)) for row in pipeline.execute()]
+        claimed = dict(zip(ids, rows, strict=True))
+        # What is neither a job nor a delivery is a later release's, wherever its record is.
+        orphans = {each for each, row in claimed.items() if row["step"] is None and _is_ours(each)}
         if orphans:
             self._client.zrem(self._keys.due, *orphans)
-        return [
-            DueStep(
-                subject_id=subject_id,
-                step=step,
-                sku=sku or "",
-                parent_step=parent or "",
-                job_id=job_id or subject_id,
-                waiting=int(fence or 0) > int(begun or 0),
-                is_new=not fence and not parent,
-                state=state or "",
-                claimed_until=until,
-            )
-            for subject_id, (step, sku, parent, job_id, fence, begun, state) in zip(ids, rows, strict=True)
-            if step is not None
-        ]
+        return [_due_step(each, row, until) for each, row in claimed.items() if each not in orphans]
 
     def hand_out(self, steps: Sequence[DueStep]) -> list[DueStep]:
         """These steps may be published and taken once each; returns those that nobody has taken on meanwhile."""
@@ -186,6 +187,48 @@ class DueIndex:
                 )
             pipeline.execute()
 
+    def put_off_unknown(self, pauses: Sequence[tuple[DueStep, float]]) -> None:
+        """These claimed steps, whose records are unknown, are looked at again after their pauses (seconds).
+
+        Their records stay as they are, and what another worker has done since the claim stands.
+        """
+        now = self._clock.now()
+        with self._client.pipeline(transaction=False) as pipeline:
+            for step, seconds in pauses:
+                self._put_off(
+                    keys=[self._keys.due, self._keys.unknown_records],
+                    args=[
+                        step.subject_id,
+                        step.claimed_until,
+                        f"{now + seconds:.3f}",
+                        f"{now:.3f}",
+                        f"{now - UNKNOWN_REMEMBERED_SECONDS:.3f}",
+                    ],
+                    client=pipeline,
+                )
+            pipeline.execute()
+
+    def put_back(self, hold: Hold, seconds: float) -> None:
+        """The step that this worker has taken, and does not understand, was never taken; it is due after so long."""
+        now = self._clock.now()
+        self._put_back(
+            keys=[self._keys.subject(hold.subject_id), self._keys.due, self._keys.unknown_records],
+            args=[
+                hold.subject_id,
+                hold.step,
+                hold.fence,
+                f"{now + seconds:.3f}",
+                f"{now:.3f}",
+                f"{now - UNKNOWN_REMEMBERED_SECONDS:.3f}",
+            ],
+        )
+
+    def unknown(self) -> list[str]:
+        """The jobs and deliveries that workers have lately met and not understood."""
+        since = self._clock.now() - UNKNOWN_REMEMBERED_SECONDS
+        ids: list[str] = self._client.zrange(self._keys.unknown_records, since, "+inf", byscore=True)  # type: ignore[assignment]  # redis-py: maybe awaitable
+        return ids
+
     def renew(self, holds: Sequence[Hold]) -> list[Hold]:
         """The leases of these steps last a full lease from now; returns those that were lost."""
         until = f"{self._clock.now() + self.lease_seconds:.3f}"
@@ -208,3 +251,36 @@ class DueIndex:
         """How many messages of each task were ever begun, for rates."""
         counts: Mapping[str, str] = self._client.hgetall(self._keys.begun)  # type: ignore[assignment]
         return {task: int(count) for task, count in counts.items()}
+
+
+_CLAIM_FIELDS = (
+    *("sku", "parent_step", "job_id", "fence", "begun"),
+    *sorted({*JOB_WORDS.words, *DELIVERY_WORDS.words}),
+)
+
+
+def _is_ours(subject_id: str) -> bool:
+    return subject_id.startswith(("job_", "dlv_"))
+
+
+def _words_of(subject_id: str) -> Vocabulary:
+    return DELIVERY_WORDS if subject_id.startswith("dlv_") else JOB_WORDS
+
+
+def _due_step(subject_id: str, row: Mapping[str, str | None], claimed_until: str) -> DueStep:
+    unknown = _words_of(subject_id).unknown_in(row)
+    if not _is_ours(subject_id):
+        unknown = "an entry of an unknown kind in the due index"
+    fence, parent_step = row["fence"] or "0", row["parent_step"] or ""
+    return DueStep(
+        subject_id=subject_id,
+        step=row["step"] or "",
+        sku=row["sku"] or "",
+        parent_step=parent_step,
+        job_id=row["job_id"] or subject_id,
+        waiting=not unknown and int(fence) > int(row["begun"] or "0"),
+        is_new=not row["fence"] and not parent_step,
+        state=row["state"] or "",
+        claimed_until=claimed_until,
+        unknown=unknown,
+    )

@@ -20,6 +20,8 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:jobs:STATE            zset     trimmed when expired   accept, advance  job, by when it came into the state
     PREFIX:deliveries:exhausted  zset     trimmed when expired   settle           delivery, by when it was given up
     PREFIX:begun                 hash     none                   begin            messages begun, by task
+    PREFIX:unknown_records       zset     trimmed                put_off,         jobs and deliveries that this release
+                                                                 put_back         does not understand, by when it saw so
     PREFIX:rate:NAME             string   seconds                reserve, take    the time up to which permits are given
     PREFIX:waiting_for_slot      zset     trimmed                reserve          job, by when its claim to a slot ends
     PREFIX:lost_submissions      zset     trimmed                advance          submissions whose answers are lost, by
@@ -165,6 +167,10 @@ class Keys:
     @property
     def begun(self) -> str:
         return f"{self.prefix}:begun"
+
+    @property
+    def unknown_records(self) -> str:
+        return f"{self.prefix}:unknown_records"
 
     @property
     def provider_answers(self) -> str:

@@ -39,11 +39,15 @@ class Amount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerDay:
-    """One UTC day: the submissions whose intents were stored on it, and the decisions made on it."""
+    """One UTC day: the submissions whose intents were stored on it, and the decisions made on it.
+
+    `unknown` names what a later release wrote, and this one cannot count.
+    """
 
     day: str
     entries: Mapping[tuple[Charge, str], Amount]
     decisions: tuple[Decision, ...]
+    unknown: tuple[str, ...] = ()
 
     def total(self, *charges: Charge) -> Amount:
         """All submissions of these charges."""
@@ -75,7 +79,15 @@ class Ledger:
             pipeline.hgetall(self._keys.ledger(day))
             pipeline.lrange(self._keys.decisions(day), 0, -1)
             counts, decisions = pipeline.execute()
-        return LedgerDay(day=day, entries=_entries(counts), decisions=tuple(_decision(text) for text in decisions))
+        known = {name: text for name, text in counts.items() if _is_known(name)}
+        read = [_decision(text) for text in decisions]
+        strange = [f"decision {number}" for number, each in enumerate(read, 1) if each is None]
+        return LedgerDay(
+            day=day,
+            entries=_entries(known),
+            decisions=tuple(each for each in read if each),
+            unknown=(*sorted(counts.keys() - known.keys()), *strange),
+        )
 
     def may_resubmit(self, images: int, budget_images: int) -> Grant:
         """Whether the policy may have so many images rendered again; they count against its budget of the day."""
@@ -127,6 +139,15 @@ class Ledger:
         )
 
 
+def _is_known(name: str) -> bool:
+    charge, _, rest = name.partition(":")
+    return charge in _CHARGES and rest.count(":") == 1 and rest.rpartition(":")[2] in _UNITS
+
+
+_CHARGES = frozenset(Charge)
+_UNITS = Amount.__slots__
+
+
 def _entries(counts: Mapping[str, str]) -> dict[tuple[Charge, str], Amount]:
     entries: dict[tuple[Charge, str], Amount] = {}
     for name, text in sorted(counts.items()):
@@ -137,6 +158,11 @@ def _entries(counts: Mapping[str, str]) -> dict[tuple[Charge, str], Amount]:
     return entries
 
 
-def _decision(text: str) -> Decision:
-    fields = json.loads(text)
-    return Decision(**{**fields, "charge": Charge(fields["charge"])})
+def _decision(text: str) -> Decision | None:
+    """The decision, without fields of a later release; None when this one cannot read it."""
+    try:
+        fields = json.loads(text)
+        known = {name: fields[name] for name in Decision.__slots__}
+        return Decision(**{**known, "charge": Charge(known["charge"])})
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from sceneshift.errors import StoreUnavailableError
+from sceneshift.errors import StoreUnavailableError, UnknownRecordError
 from sceneshift.identifiers import created_at, is_job_id, submission_nonce
 from sceneshift.jobs.events import SubmissionForgotten
 from sceneshift.jobs.intents import Intent, Merged
@@ -46,7 +46,8 @@ def forgotten(store: Store, numbers: Mapping[str, int], *, lost_after: float) ->
 def merge(store: Store, intents: Iterable[Intent], *, lost_after: float, is_done: Callable[[str], bool]) -> Merged:
     """The jobs of these intents are held where the store has forgotten the latest of them.
 
-    A lost job that `is_done`, because its results are in the bucket, stays lost: it needs nobody's attention.
+    A lost job that `is_done`, because its results are in the bucket, stays lost: it needs nobody's attention. A job
+    that this release does not understand is only counted.
     """
     latest: dict[str, Intent] = {}
     for intent in intents:
@@ -56,7 +57,11 @@ def merge(store: Store, intents: Iterable[Intent], *, lost_after: float, is_done
     merged = Merged(intents=len(latest))
     numbers = {job_id: intent.number for job_id, intent in latest.items()}
     for job_id in list(forgotten(store, numbers, lost_after=lost_after)):
-        merged += _tell(store, latest[job_id], is_done)
+        try:
+            merged += _tell(store, latest[job_id], is_done)
+        except UnknownRecordError as error:
+            log.error("recovery.unknown_record", extra={"job_id": job_id, "what": error.what})  # noqa: TRY400  # it says all
+            merged += Merged(unknown=1)
     return merged
 
 

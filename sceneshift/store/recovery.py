@@ -177,7 +177,7 @@ class Recovery:
 
     def note_merge(self, merged: Merged, *, of: str = "") -> None:
         """What was merged stands in the mode's description, under the name of whose intents they were."""
-        args = [merged.intents, merged.held, merged.restored, merged.unclaimed]
+        args = [merged.intents, merged.held, merged.restored, merged.unclaimed, merged.unknown]
         self._note(
             keys=[self._keys.recovery],
             args=[_MERGED + (of or self.process), f"{self._clock.now():.3f}", secrets.token_hex(8), *args],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sceneshift.errors import UnknownRecordError
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 """So many records are read with one round trip."""
+
+OnUnknown = Callable[[UnknownRecordError], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class Selection:
         )
 
 
-def select_jobs(store: Store, selection: Selection) -> Iterator[JobRecord]:
+def select_jobs(store: Store, selection: Selection, *, on_unknown: OnUnknown) -> Iterator[JobRecord]:
     """The selected jobs as they are now, the newest in their state first."""
     upper = "+inf" if selection.until is None else selection.until
     lower = "-inf" if selection.since is None else selection.since
@@ -58,11 +61,14 @@ def select_jobs(store: Store, selection: Selection) -> Iterator[JobRecord]:
         # Whoever comes into the state meanwhile moves the others back, so that some are met twice.
         new = [job_id for job_id in ids if job_id not in seen]
         seen.update(new)
-        yield from (job for job in load_jobs(store, new) if selection.takes(job))
+        yield from (job for job in load_jobs(store, new, on_unknown=on_unknown) if selection.takes(job))
 
 
-def load_jobs(store: Store, ids: Iterable[str]) -> Iterator[JobRecord]:
-    """The records of these jobs, in their order; those that are not there are left out."""
+def load_jobs(store: Store, ids: Iterable[str], *, on_unknown: OnUnknown) -> Iterator[JobRecord]:
+    """The records of these jobs, in their order; those that are not there are left out.
+
+    So are those that this release does not understand, of each of which `on_unknown` is told.
+    """
     keys = store.keys
     with store.client.pipeline(transaction=False) as pipeline:
         for job_id in ids:
@@ -71,8 +77,14 @@ def load_jobs(store: Store, ids: Iterable[str]) -> Iterator[JobRecord]:
             pipeline.get(keys.results(job_id))
         answers = pipeline.execute()
     for fields, order, results in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
-        if fields and order:
-            yield JobRecord.from_fields(fields, order, results)
+        if not fields or not order:
+            continue
+        try:
+            job = JobRecord.from_fields(fields, order, results)
+        except UnknownRecordError as error:
+            on_unknown(error)
+        else:
+            yield job
 
 
 def ordered_again(store: Store, jobs: Iterable[JobRecord]) -> dict[str, str]:
