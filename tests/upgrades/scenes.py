@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sceneshift.fetch_errors import FetchStatusError
-from sceneshift.jobs.events import CancelRequested, Refunded, Resolved, Retried, StepPoisoned
+from sceneshift.jobs.events import CancelRequested, Refunded, Resolved, Retried, StepPoisoned, SubmissionAccepted
 from sceneshift.jobs.intents import Merged
 from sceneshift.jobs.order import JobOrder
 from sceneshift.jobs.record import JobFault, JobRecord
@@ -272,8 +272,10 @@ def _rate(stage: Stage) -> None:
 
 
 def _policy_fail(stage: Stage) -> None:
-    """Lost answers end the job."""
+    """Lost answers end the job; one came after that."""
     stage.answering(lambda: LOST, stage.order(JobState.FAILED))
+    late = stage.answering(lambda: LOST, stage.order(JobState.FAILED))
+    _happens(stage, late, SubmissionAccepted(result_key=RESULT_KEY, request_id="REQ-4", first_poll_in_seconds=4.0))
 
 
 def _policy_resubmit(stage: Stage) -> None:
@@ -287,8 +289,11 @@ def _policy_resubmit(stage: Stage) -> None:
 
 
 def _policy_probe(stage: Stage) -> None:
-    """A lost answer is asked about again, with its own nonce."""
+    """A lost answer is to be asked about again, with its own nonce, and one was once."""
     stage.answering(lambda: LOST, stage.order(JobState.NEEDS_ATTENTION))
+    asked = stage.answering(lambda: LOST, stage.order(JobState.NEEDS_ATTENTION))
+    stage.clock.advance(stage.due_in(asked.id))
+    stage.answering(lambda: LOST, asked)
     stage.store.client.delete(stage.store.keys.breaker)
 
 

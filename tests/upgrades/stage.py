@@ -56,7 +56,7 @@ class Stage(Workshop):
 
     def __init__(self, directory: Path, **values: Any) -> None:
         settings, clock = settings_of(directory, **values), ManualClock(NOW)
-        client = fakeredis.FakeRedis(decode_responses=True)
+        client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
         store = open_job_store(settings, patience=TIMEKEEPER, client=client, clock=clock)
         super().__init__(store, settings, clock)
         self.use(policy=Policy.from_settings(settings))
