@@ -212,6 +212,12 @@ def docs(_arguments: list[str]) -> int:
     return run(PYTHON, "-m", "tests.documentation")
 
 
+@command("corpus", "write what this release leaves behind, for later ones to be tried on (tests/upgrades)")
+def corpus(_arguments: list[str]) -> int:
+    ensure("dev")
+    return run(PYTHON, "-m", "tests.upgrades")
+
+
 @command("lock", "resolve the dependencies anew into requirements/*.txt")
 def lock(_arguments: list[str]) -> int:
     ensure("dev")

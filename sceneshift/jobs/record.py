@@ -36,10 +36,17 @@ class JobFault:
 
     @classmethod
     def from_text(cls, text: str | None) -> Self | None:
-        """What `to_text` wrote, or None for an empty field; what a later release has appended is ignored."""
+        """What `to_text` wrote, or None for an empty field; what a later release has appended is ignored.
+
+        Raises:
+            TypeError, ValueError: it is something else.
+        """
         if not text:
             return None
-        code, message, request_id, *_later = json.loads(text)
+        parts = json.loads(text)
+        if not isinstance(parts, list):
+            raise TypeError("a fault is a list")
+        code, message, request_id, *_later = parts
         return cls(code=code, message=message, request_id=request_id)
 
 

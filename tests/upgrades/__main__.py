@@ -16,9 +16,9 @@ CHANGELOG = Path(__file__).resolve().parents[2] / "CHANGELOG.md"
 
 def main() -> int:
     """The files are there; a release that is out is not written anew."""
-    if re.search(rf"^## \[{re.escape(__version__)}\]", CHANGELOG.read_text(encoding="utf-8"), re.MULTILINE):
-        if __version__ in releases():
-            sys.exit(f"{__version__} is out: its corpus stays as it is. Raise __version__ in sceneshift/__init__.py first")
+    is_out = re.search(rf"^## \[{re.escape(__version__)}\]", CHANGELOG.read_text(encoding="utf-8"), re.MULTILINE)
+    if is_out and __version__ in releases():
+        sys.exit(f"{__version__} is out: its corpus stays as it is. Raise __version__ in sceneshift/__init__.py first")
     directory = ROOT / __version__
     directory.mkdir(exist_ok=True)
     for name, scene in made(SCENES).items():

@@ -69,11 +69,12 @@ def scenes_of(release: str) -> dict[str, Scene]:
 
 def dumped(client: Redis) -> dict[str, dict[str, Any]]:
     """Every key of a server."""
+    reader: Any = client
     readers: dict[str, Any] = {
-        "hash": lambda key: dict(sorted(client.hgetall(key).items())),  # type: ignore[union-attr]
+        "hash": lambda key: dict(sorted(reader.hgetall(key).items())),
         "string": client.get,
         "list": lambda key: client.lrange(key, 0, -1),
-        "zset": lambda key: {member: repr(score) for member, score in client.zrange(key, 0, -1, withscores=True)},  # type: ignore[union-attr]
+        "zset": lambda key: {member: repr(score) for member, score in reader.zrange(key, 0, -1, withscores=True)},
     }
     dump: dict[str, dict[str, Any]] = {}
     keys: list[str] = sorted(client.keys("*"))  # type: ignore[arg-type]  # redis-py: maybe awaitable
@@ -84,7 +85,7 @@ def dumped(client: Redis) -> dict[str, dict[str, Any]]:
 
 
 def _lifetime(client: Redis, key: str) -> int | None:
-    milliseconds: int = client.pttl(key)  # type: ignore[assignment]  # redis-py: maybe awaitable
+    milliseconds = int(client.pttl(key))
     if milliseconds < 0:
         return None
     return math.ceil(milliseconds / 1000)

@@ -13,7 +13,9 @@ from typing import Any
 
 from tests.upgrades.corpus import Scene
 
-WORDS = frozenset({"version", "state", "step", "charge", "earlier_charge", "cancel", "status", "type", "event", "action"})
+WORDS = frozenset(
+    {"version", "state", "step", "charge", "earlier_charge", "cancel", "status", "type", "event", "action"}
+)
 """The fields whose values are words that other releases must know."""
 _NAMES = (
     (re.compile(r"(job_|dlv_|evt_)?[0-7][0-9A-HJKMNP-TV-Z]{25}(_\d+)?"), "ID"),

@@ -135,7 +135,9 @@ class Stage(Workshop):
 
     def _waiting(self) -> list[StepMessage]:
         """The messages that nobody has taken yet: of steps that were handed out, and published once."""
-        return list({message.task_id: message for message in self.publisher.messages if self._is_open(message)}.values())
+        return list(
+            {message.task_id: message for message in self.publisher.messages if self._is_open(message)}.values()
+        )
 
     def _is_open(self, message: StepMessage) -> bool:
         subjects = message.kwargs.get("job_ids") or [message.kwargs.get("delivery_id") or message.kwargs["job_id"]]
@@ -159,7 +161,8 @@ def _queues(messages: list[StepMessage]) -> dict[str, list[dict[str, Any]]]:
         assert CeleryPublisher(Settings(broker_url=BROKER), app).publish(messages)
         queues: dict[str, list[dict[str, Any]]] = {}
         for queue in sorted({message.task for message in messages}):
-            channel = connection.default_channel
+            # What every virtual transport of kombu implements.
+            channel: Any = connection.default_channel
             queues[queue] = [_plain(channel._get(queue)) for _ in range(channel._size(queue))]
     app.close()
     return queues
@@ -184,11 +187,11 @@ def without_chance(seed: int) -> Iterator[None]:
         mock.patch("secrets.randbits", drawn),
         mock.patch("secrets.token_hex", lambda count=32: f"{drawn(count * 8):0{count * 2}x}"),
         mock.patch("secrets.token_urlsafe", lambda count=32: f"{drawn(count * 5):0{count}x}"[:count]),
-        mock.patch("uuid.uuid4", lambda: uuid.UUID(int=drawn(128))),
+        mock.patch("uuid.uuid4", side_effect=lambda: uuid.UUID(int=drawn(128))),
         # The imitation of a server takes its time from here, too.
-        mock.patch("time.time", lambda: NOW),
-        mock.patch("socket.gethostname", lambda: "worker"),
-        mock.patch("os.getpid", lambda: 1),
+        mock.patch("time.time", return_value=NOW),
+        mock.patch("socket.gethostname", return_value="worker"),
+        mock.patch("os.getpid", return_value=1),
     ):
         yield
 

@@ -30,7 +30,7 @@ This code writes what no sample in tests/upgrades/{releases()[-1]} has. Before i
 
 1. Can the release before pass over it? If not, it raises RECORD_VERSION (sceneshift/jobs/known_words.py says when).
 2. Does a scene in tests/upgrades/scenes.py bring it about? If not, add to one.
-3. `python -m tests.upgrades` writes the corpus of {__version__}. A release that is out keeps its own: raise __version__.
+3. `python3 run.py corpus` writes the corpus of {__version__}. One that is out stays: raise __version__.
 
 Without a sample: """
 
@@ -54,8 +54,8 @@ def require(*wanted: str) -> None:
 
 
 def test_the_release_in_the_making_has_a_corpus() -> None:
-    """`python -m tests.upgrades` has been run for it."""
-    assert releases()[-1] == __version__, "python -m tests.upgrades"
+    """`python3 run.py corpus` has been run for it."""
+    assert releases()[-1] == __version__, "python3 run.py corpus"
 
 
 def test_everything_that_is_written_has_a_sample() -> None:
@@ -87,7 +87,7 @@ def test_every_part_of_an_order_an_intent_and_a_spooled_key_has_a_sample() -> No
 def test_every_key_has_a_sample() -> None:
     """Whatever the list of keys names, but for notices, which nobody keeps, and what is Celery's."""
     rows = re.findall(r"^    PREFIX:(\S+) +(hash|string|zset|list) ", keys.__doc__ or "", re.MULTILINE)
-    assert len(rows) > 30  # noqa: PLR2004
+    assert len(rows) > 30
     for pattern, kind in rows:
         words = re.sub(r"\b[A-Z]{2,}\b", "*", pattern.replace("STEPS:OUTPUTS", "STEPS"))
         expected = re.compile("key " + re.escape(words).replace(r"\*", r"\S+") + rf" \({kind}\)")
@@ -103,7 +103,11 @@ def test_every_message_has_a_sample() -> None:
 def test_every_kind_of_entry_in_a_timeline_has_a_sample() -> None:
     """Each event that a transition notes."""
     source = "".join(path.read_text(encoding="utf-8") for path in JOBS.glob("*.py"))
-    events = {*re.findall(r'\bevent="(\w+)"', source), "enqueued", *(str(state) for state in JobState if state.is_final)}
+    events = {
+        *re.findall(r'\bevent="(\w+)"', source),
+        "enqueued",
+        *(str(state) for state in JobState if state.is_final),
+    }
     require(*(f"key job:ID:timeline event={event}" for event in events))
 
 
