@@ -317,3 +317,14 @@ def test_a_later_state_in_the_logs_is_named(work: Replay, caplog: pytest.LogCapt
         work.look()
     (said,) = [record for record in caplog.records if record.message == "record.unknown"]
     assert said.what == "version '2', state 'verifying', step 'verify-1'"  # type: ignore[attr-defined]
+
+
+def test_what_other_releases_have_noted_of_a_recovery_can_be_read(work: Replay) -> None:
+    """An older one counts less, a later one more."""
+    work.store.recovery.begin("test", by="ann")
+    older = {"at": 1.0, "token": "t", "intents": 3, "held": 1, "restored": 0, "unclaimed": 0}
+    for name, document in (("merged:old", older), ("merged:new", {**older, "unknown": 1, "skipped": 2})):
+        work.store.client.hset(work.store.keys.recovery, name, json.dumps(document))
+    state = work.store.recovery.state()
+    assert state is not None
+    assert [(state.merged[name].intents, state.merged[name].unknown) for name in ("old", "new")] == [(3, 0), (3, 1)]
