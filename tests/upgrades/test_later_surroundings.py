@@ -200,15 +200,16 @@ def test_a_worker_that_cannot_merge_leaves_the_bucket_to_others(work: Replay, mo
 
 
 def test_a_job_of_a_later_release_that_was_forgotten_keeps_recovery_mode_on(work: Replay) -> None:
-    """It cannot be held by this release, so nothing may be submitted until one comes that can."""
+    """It cannot be held by this release, so nothing may be submitted until one comes that can; the others are held."""
     work.keeper.look()
-    job = forgotten(work)
+    job, other = forgotten(work), forgotten(work)
     JOBS["version"][0](work.store, job)
     work.store.recovery.begin("test", by="ann")
     before = record_of(work.store, job.id)
     work.keeper.look()
     assert work.store.recovery.state() is not None
     assert record_of(work.store, job.id) == before
+    assert work.job(other.id).state is JobState.NEEDS_ATTENTION
     with pytest.raises(UnknownRecordError):
         hold_without_proof(work.store, NOW + 1e9)
 
