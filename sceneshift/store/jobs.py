@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ from sceneshift.jobs.events import (
     SubmissionDelayed,
 )
 from sceneshift.jobs.faults import DUPLICATE_RESULT_KEY
+from sceneshift.jobs.known_words import JOB_WORDS
 from sceneshift.jobs.ledger import day_of
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
@@ -35,6 +36,17 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 """How often an event is put to a job that keeps moving under it."""
+
+
+def record_of(fields: Mapping[str, str], order: str | None, results: str | None) -> JobRecord | None:
+    """What was read of a job, as a record; None when it is not there, or expires at this moment.
+
+    Raises:
+        UnknownRecordError: a later release wrote it, perhaps with its order elsewhere.
+    """
+    if not fields or (order is None and not JOB_WORDS.unknown_in(fields)):
+        return None
+    return JobRecord.from_fields(fields, order or "", results)
 
 
 class SlotsFullError(Exception):
@@ -169,13 +181,17 @@ class JobStore:
         return on_disk is not False
 
     def load(self, job_id: str) -> JobRecord | None:
-        """The job as it is now, or None when there is none."""
+        """The job as it is now, or None when there is none.
+
+        Raises:
+            UnknownRecordError: a later release wrote it.
+        """
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(self._keys.job(job_id))
             pipeline.get(self._keys.order(job_id))
             pipeline.get(self._keys.results(job_id))
             fields, order, results = pipeline.execute()
-        return JobRecord.from_fields(fields, order, results) if fields and order else None
+        return record_of(fields, order, results)
 
     def transition(self, job: JobRecord, event: Event, *, guard: IntentGuard | None = None) -> Change | None:
         """What the event makes of the job is stored; returns the change, or None when the event came too late.

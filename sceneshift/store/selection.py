@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sceneshift.errors import UnknownRecordError
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
+from sceneshift.store.jobs import record_of
 
 if TYPE_CHECKING:
     from sceneshift.store.opening import Store
@@ -77,13 +78,12 @@ def load_jobs(store: Store, ids: Iterable[str], *, on_unknown: OnUnknown) -> Ite
             pipeline.get(keys.results(job_id))
         answers = pipeline.execute()
     for fields, order, results in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
-        if not fields or not order:
-            continue
         try:
-            job = JobRecord.from_fields(fields, order, results)
+            job = record_of(fields, order, results)
         except UnknownRecordError as error:
             on_unknown(error)
-        else:
+            continue
+        if job is not None:
             yield job
 
 

@@ -44,6 +44,12 @@ def output_form(store: Store, job: JobRecord) -> None:
     store.client.set(store.keys.results(job.id), json.dumps({"outputs": [{"index": 0, "sha256": "0", "blob": "x"}]}))
 
 
+def order_elsewhere(store: Store, job: JobRecord) -> None:
+    """The order is under another key."""
+    store.client.rename(store.keys.order(job.id), f"{store.keys.order(job.id)}:2")
+    store.client.hset(store.keys.job(job.id), "version", "2")
+
+
 def moved_on(store: Store, job: JobRecord) -> None:
     """The job is in a state of the later release, in an index of that."""
     store.client.hset(store.keys.job(job.id), mapping={"state": "verifying", "step": "verify-1", "version": "2"})
@@ -63,6 +69,7 @@ JOBS: Mapping[str, tuple[Callable[[Store, JobRecord], None], str]] = {
     "error": (job_fields(error='{"code": "x", "message": "y", "more": "z"}'), "a part of another form"),
     "number": (job_fields(polls="1e3"), "a part of another form"),
     "order": (order_form, "a part of another form"),
+    "order elsewhere": (order_elsewhere, "version '2'"),
     "results": (results_form, "a part of another form"),
     "output": (output_form, "a part of another form"),
 }
