@@ -101,10 +101,10 @@ def command(context: click.Context, day: str | None, days: int, *, as_json: bool
         return
     shown = _read(day, days)
     for each in shown:
-        if each.unknown:
+        if each.not_understood:
             # On standard error, so that nobody takes the sums for complete.
-            unknown = ", ".join(each.unknown)
-            click.echo(f"{each.day} has what a later release wrote and this one cannot count: {unknown}", err=True)
+            names = ", ".join(each.not_understood)
+            click.echo(f"{each.day} has what a later release wrote and this one cannot count: {names}", err=True)
     if as_json:
         print_json({"days": [_document(each) for each in shown], "total": account_of(shown).to_json()})
         return
@@ -142,7 +142,7 @@ def _document(day: LedgerDay) -> dict[str, Any]:
             {"state": state, "charge": str(charge), **asdict(amount)} for (charge, state), amount in day.entries.items()
         ],
         "decisions": [asdict(decision) for decision in day.decisions],
-        "unknown": list(day.unknown),
+        "not_understood": list(day.not_understood),
     }
 
 

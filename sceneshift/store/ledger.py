@@ -41,13 +41,13 @@ class Amount:
 class LedgerDay:
     """One UTC day: the submissions whose intents were stored on it, and the decisions made on it.
 
-    `unknown` names what a later release wrote, and this one cannot count.
+    `not_understood` names what a later release wrote, and this one cannot count.
     """
 
     day: str
     entries: Mapping[tuple[Charge, str], Amount]
     decisions: tuple[Decision, ...]
-    unknown: tuple[str, ...] = ()
+    not_understood: tuple[str, ...] = ()
 
     def total(self, *charges: Charge) -> Amount:
         """All submissions of these charges."""
@@ -86,7 +86,7 @@ class Ledger:
             day=day,
             entries=_entries(known),
             decisions=tuple(each for each in read if each),
-            unknown=(*sorted(counts.keys() - known.keys()), *strange),
+            not_understood=(*sorted(counts.keys() - known.keys()), *strange),
         )
 
     def may_resubmit(self, images: int, budget_images: int) -> Grant:

@@ -74,7 +74,7 @@ def test_what_is_shown_while_it_is_on(run: Run, store: Store) -> None:
     assert (code, document["queued_without_proof"]) == (1, 1)
     assert document["recovery"] == {
         "since": NOW, "reason": "the disk was full", "by": "worker-1:7", "begins": 1,
-        "merged": {"worker-1:7": {"intents": 4, "held": 2, "restored": 1, "unclaimed": 1}},
+        "merged": {"worker-1:7": {"intents": 4, "held": 2, "restored": 1, "unclaimed": 1, "unknown": 0}},
     }  # fmt: skip
 
 

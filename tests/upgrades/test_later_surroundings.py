@@ -139,10 +139,11 @@ def test_the_ledger_counts_what_it_understands(work: Replay, run: Run) -> None:
     code, out, error = run("ledger", "--json")
     document = json.loads(out)
     assert code == 0
-    assert document["total"]["charged"] == {"submissions": 1, "images": 2}
+    assert document["total"]["charged"] == document["days"][0]["charged"] == {"submissions": 1, "images": 2}
+    assert document["days"][0]["unknown"] == {"submissions": 0, "images": 0}
     assert len(document["days"][0]["decisions"]) == 2
     unknown = ["charged:succeeded:pixels", "waived:succeeded:images", "decision 3", "decision 4"]
-    assert document["days"][0]["unknown"] == unknown
+    assert document["days"][0]["not_understood"] == unknown
     assert "what a later release wrote and this one cannot count: " + ", ".join(unknown) in error
     assert run("ledger")[0] == 0
 
