@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sceneshift.errors import UnknownRecordError
@@ -70,6 +71,20 @@ def load_jobs(store: Store, ids: Iterable[str], *, on_unknown: OnUnknown) -> Ite
 
     So are those that this release does not understand, of each of which `on_unknown` is told.
     """
+    waiting = iter(ids)
+    while chunk := list(islice(waiting, CHUNK)):
+        for fields, order, results in _read(store, chunk):
+            try:
+                job = record_of(fields, order, results)
+            except UnknownRecordError as error:
+                on_unknown(error)
+                continue
+            if job is not None:
+                yield job
+
+
+def _read(store: Store, ids: Iterable[str]) -> Iterator[tuple[dict[str, str], str | None, str | None]]:
+    """What is stored of each of these jobs."""
     keys = store.keys
     with store.client.pipeline(transaction=False) as pipeline:
         for job_id in ids:
@@ -77,14 +92,7 @@ def load_jobs(store: Store, ids: Iterable[str], *, on_unknown: OnUnknown) -> Ite
             pipeline.get(keys.order(job_id))
             pipeline.get(keys.results(job_id))
         answers = pipeline.execute()
-    for fields, order, results in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
-        try:
-            job = record_of(fields, order, results)
-        except UnknownRecordError as error:
-            on_unknown(error)
-            continue
-        if job is not None:
-            yield job
+    yield from zip(answers[::3], answers[1::3], answers[2::3], strict=True)
 
 
 def ordered_again(store: Store, jobs: Iterable[JobRecord]) -> dict[str, str]:

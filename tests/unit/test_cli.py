@@ -189,7 +189,7 @@ def test_a_store_that_is_away_is_five(run: Run, monkeypatch: pytest.MonkeyPatch,
     ("part", "method", "command"),
     [
         ("jobs", "ids", ("list",)),
-        ("jobs", "load", ("list",)),
+        ("client", "pipeline", ("list",)),
         ("jobs", "counts", ("list",)),
         ("timeline", "read", ("explain", "ID")),
         ("answers", "kept", ("explain", "ID")),
