@@ -12,6 +12,8 @@ import uuid
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as the ULID specification asks
 _JOB_ID = re.compile(r"job_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_DELIVERY_ID = re.compile(r"dlv_[0-7][0-9A-HJKMNP-TV-Z]{25}_[0-9]{1,9}")
+_STEP = re.compile(r"([a-z]+)-[0-9]{1,9}")
 _NONCE_NAMESPACE = uuid.UUID("5b0c5a57-6f0e-5c0e-9d51-6e1a3f0f7c11")
 
 
@@ -24,6 +26,17 @@ def new_job_id(now: float) -> str:
 def is_job_id(text: str) -> bool:
     """Whether this is the form of our ids, so that it may become part of a key or an object name."""
     return isinstance(text, str) and _JOB_ID.fullmatch(text) is not None
+
+
+def is_delivery_id(text: str) -> bool:
+    """Whether this is the form of our deliveries' ids."""
+    return isinstance(text, str) and _DELIVERY_ID.fullmatch(text) is not None
+
+
+def is_step(text: str, kind: str) -> bool:
+    """Whether this is the form of a step of this kind, such as `poll-007` of `poll`."""
+    found = _STEP.fullmatch(text) if isinstance(text, str) else None
+    return found is not None and found[1] == kind
 
 
 def created_at(job_id: str) -> float:

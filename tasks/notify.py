@@ -21,7 +21,7 @@ from sceneshift.store.deliveries import Delivery, Settlement, delivery_of
 from sceneshift.store.due import Hold
 from sceneshift.webhooks import sign
 from tasks.services import Services, current_services
-from tasks.steps import Report
+from tasks.steps import Report, note_skipped
 from tasks.unknown_records import pass_over, put_back
 from tasks.webhook_payloads import webhook_body
 
@@ -40,6 +40,7 @@ def notify_endpoint(services: Services, delivery_id: str, step: str) -> Report:
     if taken.status == "unknown":
         pass_over(delivery_id, step, taken)
     if not taken.is_taken:
+        note_skipped(services, delivery_id, step, taken)
         return {"skipped": taken.status}
     hold = Hold(subject_id=delivery_id, step=step, fence=int(taken.fields["fence"]))
     with services.holds.keeping(hold):

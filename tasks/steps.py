@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sceneshift.errors import UnknownRecordError
+from sceneshift.identifiers import step_kind
 from sceneshift.jobs.change import Change
 from sceneshift.jobs.decisions import is_poisoned, poison_fault
 from sceneshift.jobs.events import Event, StepPoisoned, SubmissionAccepted
@@ -16,9 +17,11 @@ from sceneshift.jobs.faults import DUPLICATE_RESULT_KEY
 from sceneshift.jobs.intents import Intent
 from sceneshift.jobs.record import JobRecord
 from sceneshift.messages import messages_for_change
-from sceneshift.store.due import Hold
+from sceneshift.store.bad_messages import BadMessage, Reason
+from sceneshift.store.due import Hold, Taken
 from sceneshift.store.jobs import NotOnDiskError
 from sceneshift.store.merging import remind, reminder
+from tasks.dropping import note_dropped
 from tasks.services import Services
 from tasks.unknown_records import pass_over, put_back
 
@@ -50,7 +53,7 @@ def taking(services: Services, job_id: str, step: str, *, counted_as: str | None
     if taken.status == "unknown":
         pass_over(job_id, step, taken)
     if not taken.is_taken:
-        log.debug("step.skipped", extra={"job_id": job_id, "step": step, "reason": taken.status})
+        note_skipped(services, job_id, step, taken)
         yield TakenStep(None, taken.status)
         return
     hold = Hold(subject_id=job_id, step=step, fence=int(taken.fields["fence"]))
@@ -68,6 +71,21 @@ def taking(services: Services, job_id: str, step: str, *, counted_as: str | None
             yield TakenStep(None, "poison")
         else:
             yield TakenStep(job)
+
+
+def note_skipped(services: Services, subject_id: str, step: str, taken: Taken) -> None:
+    """A step of a job or a delivery that nobody knows was counted among the bad messages; others are as usual."""
+    if taken.status != "missing":
+        log.debug("step.skipped", extra={"subject_id": subject_id, "step": step, "reason": taken.status})
+        return
+    beginning = f"{subject_id} {step}"
+    message = BadMessage(
+        queue=f"sceneshift.{step_kind(step)}",
+        reason=Reason.UNKNOWN_JOB,
+        size_bytes=len(beginning),
+        beginning=beginning,
+    )
+    note_dropped(services, message, subject_id=subject_id, step=step)
 
 
 def conclude(services: Services, job: JobRecord, event: Event) -> Report:

@@ -11,7 +11,7 @@ import tasks
 from sceneshift.celery_app import SceneshiftCelery
 from sceneshift.messages import TASKS
 from sceneshift.settings import current_settings
-from workers import broker_guard
+from workers import broker_guard, message_guard
 from workers.bootsteps import TimekeeperStep
 from workers.config import worker_settings
 from workers.logging import configure_logging
@@ -28,6 +28,7 @@ for package in (storage, tasks):
         )
 
 broker_guard.install()
+message_guard.install()
 
 app = SceneshiftCelery("sceneshift", include=[name.replace("sceneshift.", "tasks.") for name in TASKS])
 app.conf.update(worker_settings(current_settings()))

@@ -24,6 +24,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "task_create_missing_queues": False,
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
+        "worker_consumer": "workers.message_guard:GuardedConsumer",
         "worker_pool": "threads",
         "worker_concurrency": CONCURRENCY,
         "worker_prefetch_multiplier": 1,

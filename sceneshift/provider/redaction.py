@@ -24,9 +24,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text as one line."""
-        # Unprintable characters go first, and again when more have come to light: one would hide a pattern.
-        line = _printable(_decoded(_printable(text)))
-        return self._secret.sub("[secret]", _URL.sub(r"\1\2", line))
+        return self._secret.sub("[secret]", without_url_secrets(text))
 
     def lines(self, text: str, *, max_bytes: int) -> str:
         """The text with its line breaks, at most so long in UTF-8; an ellipsis shows that there was more."""
@@ -36,6 +34,12 @@ class Redactor:
         if len(kept) <= max_bytes and len(whole) <= max_bytes:
             return kept.decode()
         return kept[: max_bytes - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def without_url_secrets(text: str) -> str:
+    """The text as one line, its URLs without credentials and queries."""
+    # Unprintable characters go first, and again when more have come to light: one would hide a pattern.
+    return _URL.sub(r"\1\2", _printable(_decoded(_printable(text))))
 
 
 def _printable(text: str) -> str:

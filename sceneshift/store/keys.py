@@ -45,6 +45,8 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:disk_mark             string   none                   mark             the last time that the disk was asked
     PREFIX:provider:answers      hash     none                   count_answer     how often each odd answer came (JSON)
     PREFIX:provider:kept:CALL    zset     as its answers         keep_answer      keys of kept answers, by when
+    PREFIX:bad_messages          hash     a week from the last   note             dropped messages, by queue and reason
+    PREFIX:bad_messages:latest   hash     a week from the last   note             the latest of each, cut short (JSON)
     PREFIX:celery:*              -        -                      Celery           the broker's keys, when it is here too
 """
 
@@ -175,6 +177,14 @@ class Keys:
     @property
     def provider_answers(self) -> str:
         return f"{self.prefix}:provider:answers"
+
+    @property
+    def bad_messages(self) -> str:
+        return f"{self.prefix}:bad_messages"
+
+    @property
+    def latest_bad_messages(self) -> str:
+        return f"{self.prefix}:bad_messages:latest"
 
 
 def _digest(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sceneshift.clock import Clock, RedisClock
 from sceneshift.settings import Settings
 from sceneshift.store.answers import AnswerStore
+from sceneshift.store.bad_messages import BadMessages
 from sceneshift.store.breaker import Breaker
 from sceneshift.store.connection import NOTES, Patience, connect
 from sceneshift.store.deliveries import DeliveryStore
@@ -42,6 +43,7 @@ class Store:
     ledger: Ledger
     latencies: Latencies
     recovery: Recovery
+    bad_messages: BadMessages
 
 
 def open_job_store(
@@ -51,8 +53,9 @@ def open_job_store(
     url = settings.redis_url.get_secret_value()
     notes = client or connect(url, NOTES)
     client = client or connect(url, patience)
-    clock = clock or RedisClock(client)
     keys = Keys(settings.key_prefix)
+    bad_messages = BadMessages(notes, keys, clock)
+    clock = clock or RedisClock(client)
     retention, lease = settings.job_retention_seconds, settings.lease_seconds
     return Store(
         client=client,
@@ -76,4 +79,5 @@ def open_job_store(
         ledger=Ledger(client, keys, clock),
         latencies=Latencies(notes, keys, clock),
         recovery=Recovery(client, keys, clock),
+        bad_messages=bad_messages,
     )
