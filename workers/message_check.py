@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery.app.task import Context
+from kombu import Message
 from kombu.utils.json import loads
 
 from sceneshift.identifiers import is_delivery_id, is_job_id, is_step
@@ -67,6 +68,20 @@ def _is_body(body: Any, encoding: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def message_fault(message: Message) -> Reason | None:
+    """Why this is none of our task messages; None when it is one."""
+    if (message.content_type, message.content_encoding) != ("application/json", "utf-8"):
+        return Reason.CONTENT
+    if reason := header_fault(message.headers):
+        return reason
+    try:
+        # The message keeps it: Celery does not decode it again to look at it.
+        body = message.decode()
+    except Exception:  # noqa: BLE001  # an odd type or a recursion too deep: all the same
+        return Reason.CONTENT
+    return body_fault(message.headers["task"], body)
 
 
 def header_fault(headers: Mapping[str, Any]) -> Reason | None:

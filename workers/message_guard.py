@@ -1,9 +1,9 @@
 """Drops what is none of our messages before Celery or kombu takes it, counts it, and keeps its beginning.
 
-With kombu 5.7.0 and Celery 5.7.0 an item of a queue that is no JSON, or an envelope without its parts, ends the worker;
-a task message without an id does so too, and comes back to end the next one. Other bad messages are logged with all
-that is in them. One that has expired makes the worker refuse its task's id for hours, and a packed one is unpacked
-whatever its size.
+With kombu 5.7.0 and Celery 5.7.0 an item of a queue that is no JSON ends the worker. An envelope or a task message
+without its parts does so too, or is taken for a lost connection, and comes back for ever. Other bad messages are logged
+with all that is in them. One that has expired makes the worker refuse its task's id for hours, and a packed one is
+unpacked, whatever its size.
 
 So each message is looked at twice: as an item of a Redis list or channel, and as a message, whatever the broker is.
 What neither look foresees is dropped where it was raised. Nothing is lost with a dropped message that was meant for a
@@ -29,17 +29,13 @@ from sceneshift.messages import TASKS
 from sceneshift.store.bad_messages import BEGINNING_CHARACTERS, BadMessage, Reason
 from tasks.dropping import note_dropped
 from tasks.services import current_services
-from workers.message_check import body_fault, envelope_fault, header_fault, passed_headers
+from workers.message_check import envelope_fault, message_fault, passed_headers
 
 log = logging.getLogger(__name__)
 
 CONTROL_QUEUE = "control"
 """In place of a queue: what was sent to all workers at once."""
 ELSEWHERE = "other"
-_ERRORS_OF_THE_BROKER: tuple[type[Exception], ...] = (
-    *redis_transport.Transport.connection_errors,
-    *redis_transport.Transport.channel_errors,
-)
 
 
 class GuardedConsumer(Consumer):
@@ -49,15 +45,15 @@ class GuardedConsumer(Consumer):
         take = super().create_task_handler(*arguments, **options)
 
         def on_message(message: Message) -> None:
-            if reason := _fault(message):
+            if reason := message_fault(message):
                 self._drop(message, reason)
                 return
             message.headers = passed_headers(message.headers)
             try:
                 take(message)
-            except self.connection_errors:  # type: ignore[attr-defined]
-                raise
-            except Exception:
+            except Exception as error:
+                if _is_of_the_broker(error, self.connection_errors):  # type: ignore[attr-defined]
+                    raise
                 log.exception("message.not_taken")
                 self._drop(message, Reason.UNFORESEEN)
 
@@ -68,7 +64,8 @@ class GuardedConsumer(Consumer):
         self._drop(message, Reason.CONTROL if _queue_of(message) == CONTROL_QUEUE else Reason.CONTENT)
 
     def _drop(self, message: Message, reason: Reason) -> None:
-        _note(_queue_of(message), reason, _bytes(message.body), task=str(message.headers.get("task", "")))
+        task = message.headers.get("task")
+        _note(_queue_of(message), reason, _bytes(message.body), task=task if isinstance(task, str) else "")
         if not message.acknowledged:
             message.ack_log_error(log, self.connection_errors)  # type: ignore[attr-defined]
 
@@ -105,9 +102,10 @@ class GuardedChannel(redis_transport.Channel):
             yield
         except Empty:
             raise
-        except _ERRORS_OF_THE_BROKER:
-            raise
-        except Exception:
+        except Exception as error:
+            transport = redis_transport.Transport
+            if _is_of_the_broker(error, (*transport.connection_errors, *transport.channel_errors)):
+                raise
             log.exception("message.not_taken")
             _note(ELSEWHERE, Reason.UNFORESEEN, b"")
             raise Empty from None
@@ -122,17 +120,9 @@ def _only_envelopes(answer: Any, **_options: Any) -> Any:
     return answer
 
 
-def _fault(message: Message) -> Reason | None:
-    if (message.content_type, message.content_encoding) != ("application/json", "utf-8"):
-        return Reason.CONTENT
-    if reason := header_fault(message.headers):
-        return reason
-    try:
-        # Kept by the message: Celery does not decode it again to look at it.
-        body = message.decode()
-    except Exception:  # noqa: BLE001  # an odd type or a recursion too deep: all the same
-        return Reason.CONTENT
-    return body_fault(message.headers["task"], body)
+def _is_of_the_broker(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
+    """Whether it says something of the broker. Kombu counts `KeyError` as a lost connection, which it never is here."""
+    return isinstance(error, kinds) and not isinstance(error, KeyError)
 
 
 def _queue_of(message: Message) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from sceneshift.settings import PREFIX, Settings
 from sceneshift.simulator import RunningSimulator, SimulatorConfig, running_simulator
 from sceneshift.webhooks import new_secret
 from workers.demo.receiver import Received, receiving
-from workers.embedded.processes import kill, spawn, stop
+from workers.embedded.processes import ROOT, kill, spawn, stop
 from workers.embedded.redis_server import RedisServer
 
 SECRET_PROMPT = "canary prompt"
@@ -97,6 +98,19 @@ class Deployment:
             "sku": f"SKU-{number:04d}",
         }
         return client.enqueue(check_order(allow_hosts=["127.0.0.1"], **{**defaults, **values}))
+
+    def command(self, *arguments: str) -> str:
+        """What `sceneshift ARGUMENTS` prints for an operator."""
+        done = subprocess.run(
+            [sys.executable, "-m", "sceneshift", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **self.environment},
+            timeout=60,
+        )
+        return done.stdout
 
     def worker_logs(self) -> str:
         """Everything that the workers have written."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +16,8 @@ from redis import Redis
 from sceneshift.jobs.states import JobState
 from sceneshift.messages import TASKS
 from sceneshift.store.bad_messages import BadKind, Reason
+from tests.garbage import CANARY, NOBODY, envelope, garbage
 from tests.integration.deployment import APPCODE, Deployment, load_all, running_deployment, wait_until
-from tests.integration.garbage import CANARY, NOBODY, envelope, garbage
-from workers.embedded.processes import ROOT
 
 GROWTH_MAX_MEGABYTES = 80
 BROKER_PREFIX = "{sceneshift}:celery:"
@@ -76,7 +73,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
             keys=all_keys(client.store.client) | all_keys(broker),
             megabytes=[(was, resident_megabytes(pid)) for was, pid in zip(before, pids, strict=True)],
             log=deployment.worker_logs(),
-            doctor=asked_doctor(deployment),
+            doctor=json.loads(deployment.command("doctor", "--json")),
             created=bomb.exists(),
         )
 
@@ -117,16 +114,6 @@ def all_keys(client: Redis) -> set[str]:
 def resident_megabytes(pid: int) -> float:
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1]) / 1024
-
-
-def asked_doctor(deployment: Deployment) -> dict[str, Any]:
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **deployment.environment}
-    done = subprocess.run(
-        [sys.executable, "-m", "sceneshift", "doctor", "--json"],
-        capture_output=True, text=True, check=False, env=environment, timeout=60,
-    )  # fmt: skip
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def test_the_same_workers_are_alive_and_work_on(aftermath: Aftermath) -> None:

@@ -42,6 +42,14 @@ class Bomb:
         return (Path.touch, (self._path,))
 
 
+def nested(levels: int) -> list[Any]:
+    """A list in a list in a list."""
+    whole: list[Any] = []
+    for _ in range(levels):
+        whole = [whole]
+    return whole
+
+
 def good_keywords(task: str) -> dict[str, Any]:
     """The arguments of this task's message, about a job that nobody has ordered."""
     kind = task.rpartition(".")[2]
@@ -178,6 +186,7 @@ def _headers(task: str) -> list[Garbage]:
         "a task with line breaks": "sceneshift.submit\r\n",
         "a task that is a list": ["sceneshift.submit"],
         "no task": None,
+        "a task that is nested deep": nested(900),
     }
     options: dict[str, dict[str, Any]] = {
         "a time years away": {"eta": "2101-01-01T00:00:00+00:00"},
@@ -232,6 +241,7 @@ def _arguments(task: str) -> list[Garbage]:
         *(Garbage(name, envelope(task, body=body), Reason.ARGUMENTS) for name, body in bodies.items()),
         Garbage("a job of nobody", envelope(task), Reason.UNKNOWN_JOB),
         Garbage("a job of nobody, with keys twice", _twice(envelope(task)), Reason.UNKNOWN_JOB),
+        Garbage("a header that is half a character", envelope(task, headers={"\ud800": "\ud800"}), Reason.UNKNOWN_JOB),
         Garbage("a header of a later release", envelope(task, headers={"tenant": CANARY}), Reason.UNKNOWN_JOB),
     ]
 
