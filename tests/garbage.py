@@ -268,3 +268,33 @@ def _follow_ups(task: str) -> list[Garbage]:
             for name in ("callbacks", "chain", "chord", "group")
         ),
     ]
+
+
+def control_garbage() -> list[Garbage]:
+    """What is no command, for the channel on which all workers hear of remote control."""
+    items = {
+        Reason.UNREADABLE: [CANARY.encode(), b"[" * 50_000],
+        Reason.ENVELOPE: [b"{}", b"[]", b'{"properties": 1}'],
+        Reason.TOO_LARGE: [b'"' + b"x" * 1_000_000 + b'"'],
+    }
+    ping: dict[str, Any] = {"method": "ping"}
+    commands: list[Any] = [
+        [], None, CANARY, {}, {"method": f"{CANARY}\r\n"}, {"method": ["ping"]}, {**ping, "arguments": [1]},
+        {**ping, "destination": 5}, {**ping, "pattern": "(a+)+$", "matcher": "pcre"}, {**ping, "reply_to": "x"},
+        {**ping, "reply_to": {"exchange": "", "routing_key": "*\r\nFLUSHALL"}}, {**ping, "ticket": ["x"]},
+    ]  # fmt: skip
+    clocks: list[Any] = ["noon", -1, 1 << 70, 1.5]
+    return [
+        *(Garbage(str(item[:8]), item, reason) for reason, each in items.items() for item in each),
+        *(Garbage(str(body), command(body), Reason.CONTROL) for body in commands),
+        *(Garbage(f"at {clock}", command(ping, clock=clock), Reason.CONTROL) for clock in clocks),
+        Garbage("pickle", command(ping, content_type="application/x-python-serialize"), Reason.CONTROL),
+    ]
+
+
+def command(body: Any, *, clock: Any = 1, **parts: Any) -> bytes:
+    """A message of remote control as kombu publishes it."""
+    whole = json.loads(envelope(TASKS[0], body=json.dumps(body).encode(), **parts))
+    whole["headers"] = {"clock": clock, "expires": 0}
+    whole["properties"]["delivery_info"] = {"exchange": "celery.pidbox", "routing_key": ""}
+    return json.dumps(whole).encode()

@@ -14,6 +14,7 @@ from sceneshift.settings import current_settings
 from workers import broker_guard, message_guard
 from workers.bootsteps import TimekeeperStep
 from workers.config import worker_settings
+from workers.control_guard import GuardedControl
 from workers.logging import configure_logging
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +31,9 @@ for package in (storage, tasks):
 broker_guard.install()
 message_guard.install()
 
-app = SceneshiftCelery("sceneshift", include=[name.replace("sceneshift.", "tasks.") for name in TASKS])
+app = SceneshiftCelery(
+    "sceneshift", include=[name.replace("sceneshift.", "tasks.") for name in TASKS], control=GuardedControl
+)
 app.conf.update(worker_settings(current_settings()))
 app.steps["worker"].add(TimekeeperStep)
 

@@ -65,7 +65,7 @@ class GuardedConsumer(Consumer):
 
     def _drop(self, message: Message, reason: Reason) -> None:
         task = message.headers.get("task")
-        _note(_queue_of(message), reason, _bytes(message.body), task=task if isinstance(task, str) else "")
+        note(_queue_of(message), reason, message.body, task=task if isinstance(task, str) else "")
         if not message.acknowledged:
             message.ack_log_error(log, self.connection_errors)  # type: ignore[attr-defined]
 
@@ -83,7 +83,7 @@ class GuardedChannel(redis_transport.Channel):
         payload: dict[str, Any] = super()._handle_message(client, response)  # type: ignore[misc]
         data = payload["data"]
         if isinstance(data, bytes) and (reason := envelope_fault(data)):
-            _note(CONTROL_QUEUE, reason, data)
+            note(CONTROL_QUEUE, reason, data)
             return {**payload, "data": None}
         return payload
 
@@ -107,7 +107,7 @@ class GuardedChannel(redis_transport.Channel):
             if _is_of_the_broker(error, (*transport.connection_errors, *transport.channel_errors)):
                 raise
             log.exception("message.not_taken")
-            _note(ELSEWHERE, Reason.UNFORESEEN, b"")
+            note(ELSEWHERE, Reason.UNFORESEEN, b"")
             raise Empty from None
 
 
@@ -115,7 +115,7 @@ def _only_envelopes(answer: Any, **_options: Any) -> Any:
     """The answer to a BRPOP, or None as if its time had passed."""
     if answer and (reason := envelope_fault(answer[1])):
         name = answer[0].decode(errors="replace")
-        _note(next((task for task in TASKS if task in name), ELSEWHERE), reason, answer[1])
+        note(next((task for task in TASKS if task in name), ELSEWHERE), reason, answer[1])
         return None
     return answer
 
@@ -132,15 +132,11 @@ def _queue_of(message: Message) -> str:
     return next((task for task in TASKS if task == delivery.get("routing_key")), ELSEWHERE)
 
 
-def _bytes(body: Any) -> bytes:
-    return body.encode(errors="replace") if isinstance(body, str) else bytes(body or b"")
-
-
-def _note(queue: str, reason: Reason, content: bytes, *, task: str = "") -> None:
-    beginning = content[: 10 * BEGINNING_CHARACTERS].decode(errors="replace")
-    message = BadMessage(
-        queue=queue, reason=reason, size_bytes=len(content), beginning=f"{task[:BEGINNING_CHARACTERS]} {beginning}"
-    )
+def note(queue: str, reason: Reason, body: Any, *, task: str = "") -> None:
+    """A message of this task, or of none, was dropped: it is logged and counted, and its beginning is kept."""
+    content = body.encode(errors="replace") if isinstance(body, str) else bytes(body or b"")
+    beginning = f"{task[:BEGINNING_CHARACTERS]} {content[: 10 * BEGINNING_CHARACTERS].decode(errors='replace')}"
+    message = BadMessage(queue=queue, reason=reason, size_bytes=len(content), beginning=beginning)
     note_dropped(current_services(), message)
 
 

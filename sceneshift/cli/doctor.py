@@ -46,9 +46,9 @@ def command(*, ask_provider: bool, as_json: bool) -> None:
         from sceneshift.cli.doctor_settings import worker_findings  # noqa: PLC0415
         from sceneshift.cli.doctor_store import broker_finding, store_findings  # noqa: PLC0415
 
-        dropped, kinds = bad_messages(settings)
-        findings = [*worker_findings(settings), *store_findings(settings), broker_finding(settings), *dropped]
-        more = {"bad_messages": [asdict(kind) for kind in kinds]}
+        about_messages, dropped = bad_messages(settings)
+        findings = [*worker_findings(settings), *store_findings(settings), broker_finding(settings), *about_messages]
+        more = {"bad_messages": dropped}
     from sceneshift.cli.shown_settings import shown_settings  # noqa: PLC0415
 
     shown = shown_settings(settings)
@@ -68,10 +68,11 @@ def _report(findings: list[Finding], more: Mapping[str, Any], *, as_json: bool) 
         if answers := more.get("answers"):
             click.echo()
             print_table([tuple(each.values()) for each in answers], ("COUNT", "CALL", "STATUS", "CODE", "MESSAGE"))
-        if kinds := more.get("bad_messages"):
+        if dropped := more.get("bad_messages"):
+            from sceneshift.cli.doctor_messages import print_messages  # noqa: PLC0415
+
             click.echo()
-            rows = [(each["count"], each["queue"], each["reason"], each["beginning"][:60]) for each in kinds]
-            print_table(rows, ("COUNT", "QUEUE", "WHY", "THE LATEST BEGINS"))
+            print_messages(dropped)
     raise click.exceptions.Exit(exit_code)
 
 

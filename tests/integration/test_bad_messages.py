@@ -14,16 +14,15 @@ import pytest
 from redis import Redis
 
 from sceneshift.jobs.states import JobState
-from sceneshift.messages import TASKS
+from sceneshift.messages import TASKS, producer_app
 from sceneshift.store.bad_messages import BadKind, Reason
-from tests.garbage import CANARY, NOBODY, envelope, garbage
+from tests.garbage import CANARY, NOBODY, control_garbage, envelope, garbage
 from tests.integration.deployment import APPCODE, Deployment, load_all, running_deployment, wait_until
 
 GROWTH_MAX_MEGABYTES = 80
 BROKER_PREFIX = "{sceneshift}:celery:"
 HUGE_BYTES = 100_000_000
 CONTROL = f"{BROKER_PREFIX}/0.celery.pidbox"
-CONTROL_GARBAGE = [b"no json", b"{}", b"[" * 50_000, b'{"properties": 1}']
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +41,7 @@ class Aftermath:
     log: str
     doctor: dict[str, Any]
     created: bool
+    answers: list[dict[str, Any]] | None
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
             log=deployment.worker_logs(),
             doctor=json.loads(deployment.command("doctor", "--json")),
             created=bomb.exists(),
+            answers=producer_app(deployment.settings).control.ping(timeout=5, limit=2),
         )
 
 
@@ -87,10 +88,9 @@ def push_everything(broker: Redis, bomb: Path) -> Counter[tuple[str, str]]:
             pushed[task, each.reason] += 1
     broker.lpush(f"{BROKER_PREFIX}{TASKS[0]}", envelope(TASKS[0], body=b"x" * (HUGE_BYTES * 3 // 4)))
     pushed[TASKS[0], Reason.TOO_LARGE] += 1
-    for item in CONTROL_GARBAGE:
-        pushed["control", Reason.ENVELOPE if item.startswith(b"{") else Reason.UNREADABLE] += broker.publish(
-            CONTROL, item
-        )
+    for each in control_garbage():
+        # Every worker hears it.
+        pushed["control", each.reason] += broker.publish(CONTROL, each.item)
     return pushed
 
 
@@ -121,6 +121,11 @@ def test_the_same_workers_are_alive_and_work_on(aftermath: Aftermath) -> None:
     assert aftermath.processes == [(pid, None) for pid in aftermath.pids_before]
     assert aftermath.states == [JobState.SUCCEEDED] * 40
     assert aftermath.submissions == 21
+
+
+def test_workers_can_still_be_asked_what_they_are_at(aftermath: Aftermath) -> None:
+    """Remote control, through which Flower does so, works after garbage has come through it."""
+    assert sorted(aftermath.answers or [], key=str) == [{f"w{number}@test": {"ok": "pong"}} for number in (1, 2)]
 
 
 def test_nothing_was_run(aftermath: Aftermath) -> None:
