@@ -22,7 +22,7 @@ from sceneshift.store.opening import Store, open_job_store
 from sceneshift.webhooks.signing import secret_key
 from storage.objects import ObjectStore
 from storage.opening import open_store
-from tasks.holds import Holds
+from tasks.holds import Holds, hang_seconds
 from tasks.spool import Spool
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def open_services(settings: Settings, app: Celery | None = None) -> Services:
         objects=open_store(settings.storage_url),
         fetcher=GuardedClient(allow_hosts=settings.allow_hosts),
         publisher=CeleryPublisher(settings, app),
-        holds=Holds(),
+        holds=Holds(hang_seconds(settings)),
         spool=Spool(settings.spool_path),
     )
 

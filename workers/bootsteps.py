@@ -54,7 +54,7 @@ class TimekeeperStep(bootsteps.StartStopStep):
             store=open_job_store(settings, patience=TIMEKEEPER),
             publisher=CeleryPublisher(settings, worker.app),
             queue_length=QueueLengths(worker.app),
-            heartbeat=Heartbeat(heartbeat_path()),
+            heartbeat=Heartbeat(heartbeat_path(), is_well=lambda: not services.holds.hanging()),
             interval_seconds=settings.timekeeper_interval_seconds,
             poll_batch_max=settings.poll_batch_max,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 FRESH_SECONDS = 60.0
@@ -21,15 +22,16 @@ def heartbeat_path() -> Path:
 
 
 class Heartbeat:
-    """Touches the file, at most once a second."""
+    """Touches the file, at most once a second, as long as the worker is well."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_well: Callable[[], bool] = lambda: True) -> None:
         self._path = path
+        self._is_well = is_well
         self._last = float("-inf")
 
     def beat(self) -> None:
         now = time.monotonic()
-        if now - self._last >= BEAT_SECONDS:
+        if now - self._last >= BEAT_SECONDS and self._is_well():
             self._last = now
             try:
                 self._path.touch()
@@ -50,7 +52,7 @@ def main() -> int:
     path = heartbeat_path()
     if is_fresh(path, now=time.time()):
         return 0
-    sys.stderr.write(f"no fresh heartbeat at {path}: this worker's timekeeper has stopped\n")
+    sys.stderr.write(f"no fresh heartbeat at {path}: this worker's timekeeper has stopped, or one of its steps hangs\n")
     return 1
 
 

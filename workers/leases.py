@@ -9,7 +9,7 @@ import logging
 
 from redis.exceptions import RedisError
 
-from sceneshift.store.due import DueIndex
+from sceneshift.store.due import DueIndex, Hold
 from tasks.holds import Holds
 from workers.recurring import Recurring
 
@@ -26,6 +26,7 @@ class LeaseKeeper(Recurring):
         super().__init__("leases")
         self._due = due
         self._holds = holds
+        self._told: set[Hold] = set()
 
     def _turn(self) -> float:
         try:
@@ -40,7 +41,11 @@ class LeaseKeeper(Recurring):
         return self._due.lease_seconds / RENEWALS_PER_LEASE
 
     def renew(self) -> None:
-        """The leases of the steps that run at this moment are fresh."""
+        """The leases of the steps that run at this moment are fresh; one that hangs was told of, once, and loses its."""
+        hanging = set(self._holds.hanging())
+        for hold in hanging - self._told:
+            log.error("step.hangs", extra={"subject_id": hold.subject_id, "step": hold.step})
+        self._told = hanging
         holds = self._holds.current()
         if not holds:
             return

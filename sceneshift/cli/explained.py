@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sceneshift.cli.output import clock_time
 from sceneshift.identifiers import step_kind
+from sceneshift.jobs.decisions import STARTS_MAX
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 
@@ -109,6 +110,8 @@ def what_next(job: JobRecord, due_at: float | None, now: float, waiting_messages
 def _at_work(job: JobRecord, due_at: float, now: float) -> Next:
     doing = "sending its request to the provider" if job.state is JobState.SUBMITTING else f"at {job.step}"
     text = f"A worker is {doing}. Should that worker be dead, another takes over {_when(due_at, now)}."
+    if job.starts > 1:
+        text += f" This is start {job.starts} of {job.step}; after {STARTS_MAX} without an end, the job is held."
     return Next(step=job.step, at=due_at, text=text)
 
 

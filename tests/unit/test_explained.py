@@ -153,6 +153,14 @@ def test_a_job_that_a_worker_is_at_says_so(situation: str, text: str) -> None:
     assert said.text == f"{text} Should that worker be dead, another takes over at 2026-11-23 00:00:20 UTC, in 20 s."
 
 
+@pytest.mark.parametrize("starts", [2, 3])
+def test_a_step_that_was_started_before_says_so(starts: int) -> None:
+    """BRK2, BRK16: its earlier workers died or hang, and after three the job is held."""
+    job = SITUATIONS["rendering"].evolve(fence=starts, begun=starts, starts=starts)
+    said = what_next(job, NOW + 20.0, NOW, no_queue)
+    assert said.text.endswith(f"This is start {starts} of {job.step}; after 3 without an end, the job is held.")
+
+
 @pytest.mark.parametrize(
     ("length", "messages"),
     [(0, "0 messages"), (1, "1 message"), (70, "70 messages"), (None, "an unknown number of messages")],

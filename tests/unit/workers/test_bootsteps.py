@@ -15,6 +15,7 @@ import tasks.services
 from sceneshift.celery_app import SceneshiftCelery
 from sceneshift.messages import CeleryPublisher, StepMessage, celery_settings, step_message
 from sceneshift.settings import PREFIX, Settings, current_settings
+from sceneshift.store.due import Hold
 from tests.factories import a_job
 from workers.bootsteps import QueueLengths, TimekeeperStep
 from workers.embedded.processes import free_port
@@ -94,6 +95,20 @@ def test_leases_and_timekeeper_share_no_connection(worker: SimpleNamespace) -> N
         assert (
             len({id(client) for client in (leases._due._client, timekeeper._store.client, services.store.client)}) == 3
         )
+
+
+def test_a_worker_whose_step_hangs_shows_no_sign_of_life(
+    worker: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BRK16: a probe finds it, and whatever runs workers replaces it."""
+    with started(worker) as step:
+        assert step._timekeeper is not None
+        heartbeat, holds = step._timekeeper._heartbeat, tasks.services.current_services().holds
+        assert heartbeat._is_well()
+        with holds.keeping(Hold(subject_id="job_1", step="poll-001", fence=1)):
+            assert heartbeat._is_well()
+            monkeypatch.setattr(holds, "_hang_seconds", -1.0)
+            assert not heartbeat._is_well()
 
 
 def test_the_timekeeper_has_the_settings_limits(worker: SimpleNamespace) -> None:

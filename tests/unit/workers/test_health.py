@@ -25,6 +25,17 @@ def test_a_beat_is_a_fresh_file(tmp_path: Path) -> None:
     assert not is_fresh(path, now=1060.0)
 
 
+def test_a_worker_that_is_not_well_does_not_beat(tmp_path: Path) -> None:
+    """BRK16: with a step that hangs it is to be replaced, although its timekeeper is alive."""
+    hanging: list[str] = ["a step"]
+    heartbeat = Heartbeat(tmp_path / "heartbeat", is_well=lambda: not hanging)
+    heartbeat.beat()
+    assert not (tmp_path / "heartbeat").exists()
+    hanging.clear()
+    heartbeat.beat()
+    assert (tmp_path / "heartbeat").exists()
+
+
 def test_the_file_is_touched_at_most_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A timekeeper that looks ten times a second does not wear the disk."""
     monotonic = ManualClock(10.0)

@@ -137,6 +137,27 @@ def test_a_lost_lease_is_told_once_it_is_known(
     assert (record.message, record.__dict__["subject_id"]) == ("lease.lost", hold.subject_id)
 
 
+def test_a_step_that_hangs_goes_to_another_worker(
+    store: Store, hold: Hold, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """BRK16: its lease is not renewed any more, it is told once, and it counts as a start without an end."""
+    monotonic = ManualClock(50.0)
+    holds = Holds(hang_seconds=3600.0, monotonic=monotonic.now)
+    keeper = LeaseKeeper(store.due, holds)
+    with holds.keeping(hold):
+        keeper.renew()
+        monotonic.advance(3601.0)
+        clock.advance(LEASE)
+        keeper.renew()
+        keeper.renew()
+        claimed = store.due.claim(100)
+        store.due.hand_out(claimed)
+        taken = store.due.begin(hold.subject_id, hold.step, "sceneshift.submit")
+    assert (taken.is_taken, taken.starts) == (True, 2)
+    [told] = [record for record in caplog.records if record.message == "step.hangs"]
+    assert (told.levelname, told.__dict__["subject_id"], told.__dict__["step"]) == ("ERROR", hold.subject_id, hold.step)
+
+
 def test_nothing_is_asked_for_a_process_that_does_nothing(
     store: Store, keeper: LeaseKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
