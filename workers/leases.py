@@ -41,7 +41,7 @@ class LeaseKeeper(Recurring):
         return self._due.lease_seconds / RENEWALS_PER_LEASE
 
     def renew(self) -> None:
-        """The leases of the steps that run at this moment are fresh; one that hangs was told of, once, and loses its."""
+        """The leases of the steps that run at this moment are fresh; one that hangs was told of once, and loses its."""
         hanging = set(self._holds.hanging())
         for hold in hanging - self._told:
             log.error("step.hangs", extra={"subject_id": hold.subject_id, "step": hold.step})
