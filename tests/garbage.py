@@ -193,7 +193,7 @@ def _headers(task: str) -> list[Garbage]:
         "a time that is none": {"eta": "tomorrow"},
         "expired long ago": {"expires": "2001-01-01T00:00:00+00:00"},
         "expires never": {"expires": "NaN"},
-        "no id": {"id": None},
+        "an id that is null": {"id": None},
         "an id that is a list": {"id": ["a"]},
         "an id with control characters": {"id": 'x\r\n\x1b[31m{"event": "forged"}'},
         "a long id": {"id": "x" * 5_000},
@@ -212,7 +212,13 @@ def _headers(task: str) -> list[Garbage]:
             for name, value in unknown.items()
         ),
         *(Garbage(name, envelope(task, headers=value), Reason.OPTIONS) for name, value in options.items()),
+        Garbage("no id", _without_id(task), Reason.OPTIONS),
     ]
+
+
+def _without_id(task: str) -> bytes:
+    headers = {name: value for name, value in good_headers(task).items() if name != "id"}
+    return _with(task, "headers", headers)
 
 
 def _arguments(task: str) -> list[Garbage]:
