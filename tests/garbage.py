@@ -165,6 +165,7 @@ def _contents(task: str, bomb: Path) -> list[Garbage]:
         "a type that is a list": envelope(task, content_type=["application/json"]),
         "an encoding that is a number": envelope(task, content_encoding=8),
         "no type": envelope(task, content_type=None),
+        "another coding": envelope(task, content_encoding="rot13"),
         "packed": envelope(task, body=packed, headers={"compression": "bzip2"}),
         "packed by nobody": envelope(task, headers={"compression": ["x"]}),
         "a body of text": envelope(task, body=CANARY.encode()),
@@ -236,11 +237,13 @@ def _arguments(task: str) -> list[Garbage]:
         "a step of another task": {**good, "step": "refund-1"},
         "a step that is no step": {**good, "step": "submit-1\n"},
         "an sku that is a list": {**good, "sku": [CANARY]},
+        "a delivery of another key": {**good, "delivery_id": f"dlv_{NOBODY[4:]}_1:*"},
         "many jobs": {"job_ids": [NOBODY, "job_*"], "steps": ["poll-001", "poll-001"]},
         "jobs without steps": {"job_ids": [NOBODY], "steps": []},
         **{f"a job id that is {name}": {**good, "job_id": value} for name, value in odd_ids.items()},
     }
     bodies = {name: json.dumps([[], keywords, NO_FOLLOW_UPS]).encode() for name, keywords in odd.items()}
+    bodies["positional arguments beside the others"] = json.dumps([[NOBODY], good, NO_FOLLOW_UPS]).encode()
     bodies["positional arguments"] = json.dumps([[NOBODY, "submit-1"], {}, NO_FOLLOW_UPS]).encode()
     bodies["keyword arguments in a list"] = json.dumps([[], [NOBODY], NO_FOLLOW_UPS]).encode()
     return [

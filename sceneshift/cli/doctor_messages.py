@@ -16,6 +16,7 @@ from sceneshift.store.bad_messages import MEANINGS, BadKind, BadMessages
 from sceneshift.store.connection import CALLER, connect
 from sceneshift.store.keys import Keys
 
+LATER = "A later release knows."
 REMEDY = "docs/how-to/bad-messages.md"
 
 
@@ -26,7 +27,7 @@ def bad_messages(settings: Settings) -> tuple[list[Finding], list[dict[str, Any]
             kinds, since = BadMessages(client, Keys(settings.key_prefix)).kinds()
     except Exception:  # noqa: BLE001  # whatever is wrong with the store, the check of the store says it
         return [], []
-    documents = [{**asdict(kind), "meaning": MEANINGS[kind.reason]} for kind in kinds]
+    documents = [{**asdict(kind), "meaning": MEANINGS.get(kind.reason, LATER)} for kind in kinds]
     return [messages_finding(kinds, since)], documents
 
 

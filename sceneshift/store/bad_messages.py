@@ -41,7 +41,7 @@ class Reason(StrEnum):
     UNFORESEEN = "unforeseen"
 
 
-MEANINGS: Mapping[Reason, str] = {
+MEANINGS: Mapping[str, str] = {
     Reason.TOO_LARGE: "It is longer than 64 KiB.",
     Reason.UNREADABLE: "It is no JSON.",
     Reason.ENVELOPE: "It is JSON, but not what Celery wraps a message in.",
@@ -69,10 +69,13 @@ class BadMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadKind:
-    """One kind of bad messages. `latest_at` is unix seconds; `beginning` and `size_bytes` are those of the latest."""
+    """One kind of bad messages. `latest_at` is unix seconds; `beginning` and `size_bytes` are those of the latest.
+
+    The reason may be one of a later release.
+    """
 
     queue: str
-    reason: Reason
+    reason: str
     count: int
     latest_at: float
     size_bytes: int
@@ -117,4 +120,4 @@ def printable(text: str) -> str:
 
 def _kind(count: int, latest: str) -> BadKind:
     document: dict[str, Any] = json.loads(latest)
-    return BadKind(count=count, **{**document, "reason": Reason(document["reason"])})
+    return BadKind(count=count, **{name: document[name] for name in BadKind.__slots__ if name != "count"})

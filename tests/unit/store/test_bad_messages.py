@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 
 import pytest
@@ -61,9 +62,8 @@ def test_a_flood_fills_no_store(store: Store) -> None:
     for queue in TASKS:
         for reason in Reason:
             for number in range(3):
-                store.bad_messages.note(
-                    a_message(queue=queue, reason=reason, beginning=f"{number} " + "\x1b" * 100_000)
-                )
+                text = f"{number} " + "\xe9" * 100_000
+                store.bad_messages.note(a_message(queue=queue, reason=reason, beginning=text))
     keys = (store.keys.bad_messages, store.keys.latest_bad_messages)
     assert [store.client.hlen(key) for key in keys] == [len(TASKS) * len(Reason) + 1, len(TASKS) * len(Reason)]
     longest = max(len(text) for text in store.client.hvals(store.keys.latest_bad_messages))
@@ -93,6 +93,16 @@ def test_what_is_kept_can_be_shown(store: Store, text: str, shown: str) -> None:
     """One line of printable ASCII, without the credentials and queries of web addresses."""
     store.bad_messages.note(a_message(beginning=text))
     assert store.bad_messages.kinds()[0][0].beginning == shown
+
+
+def test_what_a_later_release_wrote_can_be_read(store: Store) -> None:
+    """Another reason, and another field, are shown as far as they are known."""
+    store.bad_messages.note(a_message())
+    (kind,) = store.client.hkeys(store.keys.latest_bad_messages)
+    latest = json.loads(str(store.client.hget(store.keys.latest_bad_messages, str(kind))))
+    later = json.dumps({**latest, "reason": "odd", "tenant": "a"})
+    store.client.hset(store.keys.latest_bad_messages, str(kind), later)
+    assert [kind.reason for kind in store.bad_messages.kinds()[0]] == ["odd"]
 
 
 def test_nobody_waits_for_a_note() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from sceneshift.identifiers import delivery_id, step_kind
 from sceneshift.messages import step_message
-from sceneshift.settings import Settings
 from sceneshift.store.bad_messages import BadMessages, Reason
 from sceneshift.store.connection import NOTES, connect
 from tasks.poll import poll_jobs
@@ -53,9 +52,7 @@ def test_a_message_that_came_late_or_twice_is_no_bad_one(work: Workshop) -> None
     assert work.store.bad_messages.kinds() == ([], None)
 
 
-def test_a_note_that_cannot_be_taken_is_no_fault_of_the_step(
-    work: Workshop, settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_note_that_cannot_be_taken_is_no_fault_of_the_step(work: Workshop, caplog: pytest.LogCaptureFixture) -> None:
     """The log still says it."""
     away = connect(f"redis://127.0.0.1:{free_port()}/0", NOTES)
     work.use(store=replace(work.store, bad_messages=BadMessages(away, work.store.keys)))
