@@ -29,9 +29,11 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")
 _IDENTIFIERS = ("root_id", "parent_id")
 _REPRESENTATIONS = ("argsrepr", "kwargsrepr")
 _FOLLOW_UPS = frozenset({"callbacks", "errbacks", "chain", "chord", "group", "taskset"})
-_NOTHING: tuple[Any, ...] = (None, False, 0, "", [], {}, [None, None])
+_NOTHING: tuple[Any, ...] = (False, 0, "", [], {}, [None, None])
+_ATTRIBUTES = frozenset(dir(Context))
+"""Of the request that Celery makes of the headers."""
 _USED = frozenset({"task", "id", "ignore_result", *_IDENTIFIERS, *_REPRESENTATIONS})
-_UNUSED = frozenset({"origin"})
+_TELLING = _ATTRIBUTES - _USED - {"origin"}
 
 
 def envelope_fault(item: bytes) -> Reason | None:
@@ -93,7 +95,7 @@ def header_fault(headers: Mapping[str, Any]) -> Reason | None:
     if headers.get("task") not in TASKS:
         return Reason.UNKNOWN_TASK
     for name, value in headers.items():
-        if name not in _USED | _UNUSED and hasattr(Context, name) and not _says_nothing(value):
+        if name in _TELLING and not _says_nothing(value):
             return Reason.FOLLOW_UPS if name in _FOLLOW_UPS else Reason.OPTIONS
     ids = [headers.get("id"), *(headers[name] for name in _IDENTIFIERS if headers.get(name) is not None)]
     texts = [headers[name] for name in _REPRESENTATIONS if headers.get(name) is not None]
@@ -107,7 +109,7 @@ def passed_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in headers.items()
-        if name in _USED or (isinstance(value, str) and not hasattr(Context, name))
+        if name in _USED or (isinstance(value, str) and name not in _ATTRIBUTES)
     }
 
 
@@ -118,7 +120,7 @@ def body_fault(task: str, body: Any) -> Reason | None:
     arguments, keywords, follow_ups = body
     if follow_ups is not None and not (isinstance(follow_ups, dict) and all(map(_says_nothing, follow_ups.values()))):
         return Reason.FOLLOW_UPS
-    if follow_ups and any(hasattr(Context, name) for name in follow_ups.keys() - _FOLLOW_UPS):
+    if follow_ups and follow_ups.keys() & _ATTRIBUTES - _FOLLOW_UPS:
         return Reason.OPTIONS
     if arguments != [] or not isinstance(keywords, dict) or not _are_ours(task.rpartition(".")[2], keywords):
         return Reason.ARGUMENTS
@@ -161,4 +163,4 @@ def _is_short_line(value: Any) -> bool:
 
 def _says_nothing(value: Any) -> bool:
     """What Celery writes where nothing was asked for."""
-    return any(value == nothing for nothing in _NOTHING)
+    return value is None or value in _NOTHING

@@ -66,7 +66,7 @@ def published(server: RedisServer, message: StepMessage) -> Iterator[bytes]:
         yield client.lindex("{check}:celery:" + message.task, 0)
 
 
-@pytest.mark.parametrize("message", every_kind(), ids=lambda message: str(message.task_id)[-20:])
+@pytest.mark.parametrize("message", every_kind(), ids=lambda message: str(message.kwargs.get("step", "batch")))
 def test_what_we_publish_is_ours(redis_server: RedisServer, message: StepMessage) -> None:
     """As Celery and kombu of today write it, into a real queue; and Celery gets what it needs of the headers."""
     with published(redis_server, message) as item:

@@ -64,7 +64,7 @@ def a_consumer(monkeypatch: pytest.MonkeyPatch, take: Callable[[Message], None])
     return consumer
 
 
-def reasons(store: Store) -> dict[tuple[str, Reason], int]:
+def reasons(store: Store) -> dict[tuple[str, str], int]:
     return {(kind.queue, kind.reason): kind.count for kind in store.bad_messages.kinds()[0]}
 
 
