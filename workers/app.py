@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
 
 import storage
 import tasks
@@ -29,13 +29,18 @@ for package in (storage, tasks):
         )
 
 broker_guard.install()
-message_guard.install()
 
 app = SceneshiftCelery(
     "sceneshift", include=[name.replace("sceneshift.", "tasks.") for name in TASKS], control=GuardedControl
 )
 app.conf.update(worker_settings(current_settings()))
 app.steps["worker"].add(TimekeeperStep)
+
+
+@worker_init.connect
+def _guard_messages(**_arguments: object) -> None:
+    # In workers only: Flower and Celery's commands import this app too, and take messages of other kinds.
+    message_guard.install()
 
 
 @setup_logging.connect
