@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sceneshift.jobs.states import JobState
 from sceneshift.messages import TASKS, producer_app
@@ -51,16 +53,16 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     bomb = directory / "bomb"
     with (
         running_deployment(directory, workers=2, LEASE_SECONDS="20") as deployment,
-        Redis(port=deployment.broker.port) as broker,
+        pushing(deployment) as broker,
     ):
         client = deployment.client()
-        deployment.enqueue(client, 0).result(timeout=60)
+        deployment.enqueue(client, 0).result(timeout=120)
         pids = [worker.pid for worker in deployment.workers]
         before = [resident_megabytes(pid) for pid in pids]
         pushed = push_everything(broker, bomb)
-        assert wait_until(lambda: noted(deployment) >= pushed.total(), timeout_seconds=60), noted(deployment)
+        assert wait_until(lambda: noted(deployment) >= pushed.total(), timeout_seconds=120), noted(deployment)
         jobs = [deployment.enqueue(client, number) for number in range(1, 21)]
-        results = [job.result(timeout=60) for job in jobs]
+        results = [job.result(timeout=120) for job in jobs]
         assert wait_until(lambda: is_drained(broker), timeout_seconds=20), lengths(broker)
         yield Aftermath(
             pushed=pushed,
@@ -79,13 +81,18 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
         )
 
 
+def pushing(deployment: Deployment) -> Redis:
+    """A client that pushes nothing twice, however long a hundred megabytes take."""
+    return Redis(port=deployment.broker.port, socket_timeout=120, retry=Retry(NoBackoff(), 0))
+
+
 def push_everything(broker: Redis, bomb: Path) -> Counter[tuple[str, str]]:
     """Every item of every queue is pushed; returns how often each queue and reason is to be counted."""
     pushed: Counter[tuple[str, str]] = Counter()
     for task in TASKS:
-        for each in garbage(task, bomb):
-            broker.lpush(f"{BROKER_PREFIX}{task}", each.item)
-            pushed[task, each.reason] += 1
+        everything = garbage(task, bomb)
+        broker.lpush(f"{BROKER_PREFIX}{task}", *(each.item for each in everything))
+        pushed.update((task, str(each.reason)) for each in everything)
     broker.lpush(f"{BROKER_PREFIX}{TASKS[0]}", envelope(TASKS[0], body=b"x" * (HUGE_BYTES * 3 // 4)))
     pushed[TASKS[0], Reason.TOO_LARGE] += 1
     for each in control_garbage():
