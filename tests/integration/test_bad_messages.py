@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from sceneshift.jobs.states import JobState
 from sceneshift.messages import TASKS, producer_app
 from sceneshift.store.bad_messages import BadKind, Reason
+from sceneshift.store.opening import Store
 from tests.garbage import CANARY, NOBODY, control_garbage, envelope, garbage
 from tests.integration.deployment import APPCODE, Deployment, load_all, running_deployment, wait_until
 
@@ -60,7 +62,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
         pids = [worker.pid for worker in deployment.workers]
         before = [resident_megabytes(pid) for pid in pids]
         pushed = push_everything(broker, bomb)
-        assert wait_until(lambda: noted(deployment) >= pushed.total(), timeout_seconds=120), noted(deployment)
+        assert wait_until(lambda: noted(client.store) >= pushed.total(), timeout_seconds=120), noted(client.store)
         jobs = [deployment.enqueue(client, number) for number in range(1, 21)]
         results = [job.result(timeout=120) for job in jobs]
         assert wait_until(lambda: is_drained(broker), timeout_seconds=20), lengths(broker)
@@ -101,8 +103,12 @@ def push_everything(broker: Redis, bomb: Path) -> Counter[tuple[str, str]]:
     return pushed
 
 
-def noted(deployment: Deployment) -> int:
-    return sum(kind.count for kind in deployment.client().store.bad_messages.kinds()[0])
+def noted(store: Store) -> int:
+    """How many are counted; none as long as a busy machine does not answer."""
+    try:
+        return sum(kind.count for kind in store.bad_messages.kinds()[0])
+    except RedisError:
+        return 0
 
 
 def lengths(broker: Redis) -> dict[str, int]:
