@@ -14,6 +14,7 @@ from sceneshift.provider.protocol import (
     ProviderError,
     QueryFailed,
 )
+from sceneshift.store.bad_messages import BadMessage, Reason
 from sceneshift.store.due import DueStep
 from tests.factories import a_job, an_order
 from tests.unit.tasks.lifespan import KilledError
@@ -160,6 +161,13 @@ def _spooled(stage: Stage) -> None:
     stage.store.jobs.transition = transition  # type: ignore[method-assign]
 
 
+def _stranger(stage: Stage) -> None:
+    """Somebody wrote into a queue what is no message of ours."""
+    stage.store.bad_messages.note(
+        BadMessage(queue="sceneshift.poll", reason=Reason.UNREADABLE, size_bytes=11, beginning="hello world")
+    )
+
+
 Play = Callable[[Stage], None]
 
 SCENES: dict[str, tuple[dict[str, Any], Play]] = {
@@ -177,5 +185,6 @@ SCENES: dict[str, tuple[dict[str, Any], Play]] = {
     "policy_probe": ({"unknown_outcome": "probe", "nonce_contract": "verified"}, _policy_probe),
     "recovery": ({"intent_log": "storage"}, _recovery),
     "spooled": ({"intent_log": "storage"}, _spooled),
+    "stranger": ({}, _stranger),
 }
 """By name: the settings, and what has happened."""
