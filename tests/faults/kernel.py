@@ -229,13 +229,13 @@ class Kernel:
         seconds = self.latency(Effect(process, label))
         self.sleep(seconds)
         try:
-            answer = call()
+            return call()
         finally:
+            # Whatever came of it, an error of the network included, has its way back.
             self.sleep(seconds)
-        if (number, True) in self._kills:
-            self.kill(process)
-            raise KilledError(process.name)
-        return answer
+            if (number, True) in self._kills:
+                self.kill(process)
+                raise KilledError(process.name)
 
     def kill(self, process: Process) -> None:
         """The process is dead: none of its activities has any further effect."""
