@@ -206,6 +206,12 @@ def mutants(arguments: list[str]) -> int:
     return become(PYTHON, "-m", "tests.faults.mutation", *arguments)
 
 
+@command("people", "people and callers do what they like in a simulated world; further arguments go to pytest")
+def people(arguments: list[str]) -> int:
+    ensure("dev")
+    return run(PYTHON, "-m", "pytest", "tests/faults/test_people.py", "-m", "slow", *arguments)
+
+
 @command("docs", "write the pages of the documentation that are made from the code")
 def docs(_arguments: list[str]) -> int:
     ensure("dev")

@@ -178,7 +178,8 @@ CASES = {
 }
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", CASES)
 def test_whatever_people_do_breaks_no_promise(name: str) -> None:
     """Orders, cancellations, decisions, retries, refunds and limits in any order, with kills and outages between."""
