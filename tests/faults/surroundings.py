@@ -7,6 +7,7 @@ a run, as a test's clock library does. Nothing of that is known to the code.
 from __future__ import annotations
 
 import base64
+import random
 import time
 import uuid
 from collections.abc import Iterator
@@ -51,9 +52,13 @@ def simulated(kernel: Kernel) -> Iterator[None]:
     patches = [patch(name, value) for name, value in changes]
     for each in patches:
         each.start()
+    # The pauses of boto3's retries are drawn from the module's own generator.
+    drawn_before = random.getstate()
+    random.seed(chance.getrandbits(64))
     try:
         yield
     finally:
+        random.setstate(drawn_before)
         for each in reversed(patches):
             each.stop()
 
