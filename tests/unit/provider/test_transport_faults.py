@@ -231,7 +231,7 @@ def test_failed_tls_handshake_on_a_socket() -> None:
     ("beginning", "drip"), [(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X-A: 1\r\n")]
 )
 def test_headers_without_end_are_given_up(beginning: bytes, drip: bytes) -> None:
-    """Interim answers and lines that go on for ever hold no worker: 40 s here, and the outcome is unknown."""
+    """Interim answers and lines without end hold no worker: 40 s here, or 100 kB, and the outcome is unknown."""
     hung_up = threading.Event()
 
     def dripping(server: Server, connection: socket.socket) -> None:
@@ -246,7 +246,8 @@ def test_headers_without_end_are_given_up(beginning: bytes, drip: bytes) -> None
     with over_sockets(dripping, monotonic=lambda: float(next(seconds))) as (provider, server):
         outcome = provider.submit(b"{}", nonce="n")
         assert isinstance(outcome, OutcomeUnknown)
-        assert "the exchange took too long" in outcome.reason
+        # A slow reader gets much at once: then it is the HTTP library's bound for headers that comes first.
+        assert any(limit in outcome.reason for limit in ("the exchange took too long", "Receive buffer too long"))
         assert hung_up.wait(10)
         assert len(server.heads) == 1
 
