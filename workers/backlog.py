@@ -57,8 +57,12 @@ def admit(*, queue_length: int | None, begun_per_second: float, lease_seconds: f
 
 
 def pause_for_backlog(queue_length: int, begun_per_second: float, lease_seconds: float) -> float:
-    """How long to wait before looking at this queue again: until it should have drained, within bounds."""
-    if begun_per_second <= 0:
+    """How long to wait before looking at this queue again: until it should have drained, within bounds.
+
+    A fleet that has begun next to nothing, because it was away or dying, is not believed to stay so slow: its jobs are
+    looked at again after a lease.
+    """
+    if begun_per_second < SPEED_SHOWN_PER_SECOND:
         return lease_seconds
     return min(max(queue_length / begun_per_second, PAUSE_MIN_SECONDS), PAUSE_MAX_SECONDS)
 

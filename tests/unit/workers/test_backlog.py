@@ -14,6 +14,7 @@ TASK = "sceneshift.poll"
     [
         (0, 0.0, 20.0),
         (1_000_000, 0.0, 20.0),
+        (52, 0.65, 20.0),
         (0, 10.0, 1.0),
         (9, 10.0, 1.0),
         (51, 1.0, 51.0),
@@ -24,7 +25,7 @@ TASK = "sceneshift.poll"
     ],
 )
 def test_a_pause_is_the_time_to_drain(length: int, per_second: float, pause: float) -> None:
-    """Between one second and ten minutes; a lease when nobody can say how fast the queue is."""
+    """Between one second and ten minutes; a lease when nobody can say how fast the queue is, or will be."""
     assert pause_for_backlog(length, per_second, 20.0) == pause
 
 
