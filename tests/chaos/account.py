@@ -5,7 +5,6 @@ A job is known to the provider by its prompt, so that the account does not depen
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,27 +12,9 @@ from typing import Any, Self
 
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
+from tests.checkers import Bound
 
 NAMED_MAX = 20
-_RESUBMIT = re.compile(r"resubmit\((\d+), ?(\d+)\)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """What a policy promises: so many charges more than one for a job, and so many submissions more for all together.
-
-    `more_in_all` is None where a submission may be repeated because it cannot be charged twice.
-    """
-
-    more_per_job: int = 0
-    more_in_all: int | None = 0
-
-    @classmethod
-    def of_policy(cls, unknown_outcome: str, *, days: int = 1) -> Self:
-        """The bound of this value of SCENESHIFT_UNKNOWN_OUTCOME; a budget is for a day."""
-        if found := _RESUBMIT.fullmatch(unknown_outcome):
-            return cls(more_per_job=int(found[1]), more_in_all=int(found[2]) * days)
-        return cls(more_in_all=None) if unknown_outcome == "probe" else cls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

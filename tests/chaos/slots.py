@@ -13,11 +13,12 @@ from typing import Any
 import click
 
 from sceneshift.jobs.states import JobState
-from tests.chaos.account import Account, Bound
+from tests.chaos.account import Account
 from tests.chaos.deployment import running_chaos
 from tests.chaos.fire import left_behind, run_under_fire
 from tests.chaos.occupancy import Watch
 from tests.chaos.spending import finish, teller
+from tests.checkers import Bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,10 @@ import click
 
 from sceneshift.jobs.states import Charge
 from sceneshift.store.opening import Store
-from tests.chaos.account import Account, Bound, OwnLedger
+from tests.chaos.account import Account, OwnLedger
 from tests.chaos.deployment import running_chaos
 from tests.chaos.fire import left_behind, run_under_fire
+from tests.checkers import Bound
 
 FAULTS = {
     "drop": "submit-accept-then-drop",

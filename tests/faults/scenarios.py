@@ -7,7 +7,7 @@ What it must come to without a kill stands beside it; with kills, the checkers j
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sceneshift.jobs.states import JobState
@@ -36,7 +36,6 @@ class Scenario:
     name: str
     plan: Plan
     ends: JobState
-    seed: str = field(default="")
 
     def play(self, *kills: KillPoint, plan: Plan | None = None, keep_trace: bool = False) -> Outcome:
         """The run of this course with these kills."""

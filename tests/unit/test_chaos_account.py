@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sceneshift.jobs.states import JobState
-from tests.chaos.account import Account, Bound, JobAccount, OwnLedger
+from tests.chaos.account import Account, JobAccount, OwnLedger
 from tests.chaos.occupancy import Occupancy, Watch
+from tests.checkers import Bound
 from tests.factories import a_job
 
 HELD = JobState.NEEDS_ATTENTION
