@@ -69,7 +69,7 @@ class People(RuleBasedStateMachine):
 
         def act() -> None:
             try:
-                action(self.world.client(process))
+                action(self.world.shop.client(process))
             except SceneshiftError:
                 # Refused, or the job store is away: nothing has happened, or it is known what has.
                 self.world.kernel.counts["refused"] += 1
@@ -78,7 +78,7 @@ class People(RuleBasedStateMachine):
         self.world.kernel.start(process, act)
 
     def _job(self, client: Client, number: int) -> Job:
-        ids = list(self.world.accepted)
+        ids = list(self.world.shop.accepted)
         if number >= len(ids):
             raise InvalidRequestError("there is no such order yet", param="job_id")
         return Job(id=ids[number], idempotency_key=None, created=False, client=client)
@@ -86,7 +86,7 @@ class People(RuleBasedStateMachine):
     @precondition(lambda self: self.orders < ORDERS_MAX)
     @rule()
     def order(self) -> None:
-        self.world.place_order(self.orders)
+        self.world.shop.place_order(self.orders)
         self.orders += 1
 
     @rule(seconds=st.sampled_from([0.0, 0.05, 0.5, 2.0, 10.0, 60.0, 600.0]))
@@ -95,7 +95,7 @@ class People(RuleBasedStateMachine):
 
     @rule(number=which, keep=st.booleans())
     def cancel(self, number: int, keep: bool) -> None:
-        self._do(lambda client: self.world.cancel(self._job(client, number), keep_result=keep))
+        self._do(lambda client: self.world.shop.cancel(self._job(client, number), keep_result=keep))
 
     @rule(number=which, action=st.sampled_from(["fail", "resubmit", "attach"]), of=which)
     def resolve(self, number: int, action: Any, of: int) -> None:
@@ -155,8 +155,8 @@ class People(RuleBasedStateMachine):
         self.world.parts.provider.behave(*names)
 
     def _key_of(self, number: int) -> str:
-        ids = list(self.world.accepted)
-        prompt = self.world.accepted[ids[number]] if number < len(ids) else ""
+        ids = list(self.world.shop.accepted)
+        prompt = self.world.shop.accepted[ids[number]] if number < len(ids) else ""
         keys = [str(call["result_key"]) for call in self.world.parts.provider.submits
                 if call["positive_prompt"] == prompt and call["charged"]]  # fmt: skip
         return keys[-1] if keys else ""

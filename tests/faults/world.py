@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sceneshift.client import Client
-from sceneshift.errors import EnqueueError, SceneshiftError
-from sceneshift.handle import Job
 from sceneshift.jobs.gates import OUTAGE
 from sceneshift.jobs.ledger import day_of
-from sceneshift.messages import CeleryPublisher
 from sceneshift.settings import Settings
 from sceneshift.simulator import SimulatorConfig
 from sceneshift.store.changes import DAY_SECONDS
@@ -36,6 +31,7 @@ from tests.faults.message_broker import Broker, Carriage
 from tests.faults.outside import Outside, Receiver, Weather
 from tests.faults.plan import Plan, StoreFault
 from tests.faults.provider import BASE_URL, SimulatedProviderSite, Wire
+from tests.faults.shop import Shop
 from tests.faults.state_server import Line, StateServer
 from tests.faults.surroundings import simulated
 from tests.faults.worker import Surroundings, Worker
@@ -47,8 +43,6 @@ REST_SECONDS = 4 * 86_400.0
 """So long after the faults, nothing may move any more: neither a webhook nor a result that the provider keeps."""
 PERSON_SECONDS = 90.0
 """After so long in recovery mode, a person has looked and ends it, as the how-to says."""
-CALL_AGAIN_SECONDS = 5.0
-CALLS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +66,7 @@ class World:
     kernel: Kernel
     parts: Surroundings
     workers: list[Worker] = field(default_factory=list)
-    accepted: dict[str, str] = field(default_factory=dict)
-    cancelled: list[tuple[str, str]] = field(default_factory=list)
+    shop: Shop = field(init=False)
     forgettable: set[str] = field(default_factory=set)
     more_allowed: Counter[str] = field(default_factory=Counter)
     """Charges that a person has allowed, by job."""
@@ -86,10 +79,9 @@ class World:
     _ticking: bool = False
     _recovering_since: float | None = None
     _is_faulty: bool = True
-    _unplaced: list[Callable[[], None]] = field(default_factory=list)
-    """Orders whose callers may have died: each looks, and orders again."""
 
     def __post_init__(self) -> None:
+        self.shop = Shop(self.plan, self.parts, self.wake)
         self.store = open_job_store(self.parts.settings, patience=CALLER, client=self.parts.state.client(None, CALLER))
 
     # The course of a run.
@@ -98,7 +90,7 @@ class World:
         """Orders are placed, faults happen and end, and everything comes to rest."""
         self.begin()
         for number in range(self.plan.jobs):
-            self.place_order(number, delay_seconds=self.kernel.random.uniform(0, self.plan.spread_seconds))
+            self.shop.place_order(number, delay_seconds=self.kernel.random.uniform(0, self.plan.spread_seconds))
         self.kernel.run(until=NOW + self.plan.fault_seconds)
         self.come_to_rest()
 
@@ -115,8 +107,7 @@ class World:
         """The faults have ended, and nothing moves any more."""
         self._is_faulty = False
         self._heal()
-        for again in self._unplaced:
-            again()
+        self.shop.order_again()
         self.kernel.run(until=self.kernel.now + REST_SECONDS)
 
     def _begin_faults(self) -> None:
@@ -305,62 +296,6 @@ class World:
             case "broker":
                 parts.broker.flush()
 
-    # The shop.
-
-    def place_order(self, number: int, *, delay_seconds: float = 0.0) -> None:
-        """One of the shop's processes orders; when it dies, another one takes its place, with the same key."""
-        order = orders.an_order(number, random.Random(number), most_outputs=self.plan.outputs_max, lane=self.plan.lane)
-        process = Process(f"shop-{number}")
-        done: list[str] = []
-
-        def place() -> None:
-            client = self.client(process)
-            for _ in range(CALLS_MAX):
-                try:
-                    job = client.enqueue(order)
-                except EnqueueError:
-                    self.kernel.sleep(CALL_AGAIN_SECONDS)
-                    continue
-                done.append(job.id)
-                self.accepted[job.id] = order.positive_prompt
-                self.kernel.note(f"ordered {job.id}")
-                self.wake()
-                self._perhaps_cancel(number, job)
-                return
-
-        def again() -> None:
-            if not done and not process.is_alive:
-                self.place_order(number, delay_seconds=1.0)
-
-        self.kernel.start(process, place, delay_seconds=delay_seconds)
-        self._unplaced.append(again)
-
-    def client(self, process: Process) -> Client:
-        """A caller's client, as this process has it."""
-        settings = self.parts.settings
-        return Client(
-            settings,
-            store=open_job_store(settings, patience=CALLER, client=self.parts.state.client(process, CALLER)),
-            publisher=CeleryPublisher(settings, self.parts.broker.app),
-        )
-
-    def _perhaps_cancel(self, number: int, job: Job) -> None:
-        for which, after_seconds, keep_result in self.plan.cancels:
-            if which == number:
-                self.kernel.sleep(after_seconds)
-                self.cancel(job, keep_result=keep_result)
-
-    def cancel(self, job: Job, *, keep_result: bool) -> None:
-        """The job was cancelled by the activity that runs, and the answer is remembered."""
-        try:
-            answer = job.cancel(keep_result=keep_result)
-        except SceneshiftError:
-            self.kernel.counts["cancel failed"] += 1
-        else:
-            self.cancelled.append((job.id, str(answer)))
-            self.kernel.counts[f"cancel {answer}"] += 1
-        self.wake()
-
     # The evidence.
 
     def _prove(self, nonce: str | None) -> None:
@@ -405,7 +340,7 @@ class World:
             self.store,
             parts.bucket.store(self.store.clock),
             bound=Bound.of_policy(policy),
-            accepted=self.accepted,
+            accepted=self.shop.accepted,
             submits=parts.provider.submits,
             days=[day_of(NOW + number * DAY_SECONDS) for number in range(-1, 5)],
             **seen,
@@ -416,10 +351,10 @@ class World:
         charged = {str(call["positive_prompt"]) for call in evidence.submits if call["charged"]}
         lied = [
             f"cancel({job_id}) said {answer}"
-            for job_id, answer in self.cancelled
+            for job_id, answer in self.shop.cancelled
             if job_id not in self.forgettable
             and self.kernel.counts["writes lost"] == 0
-            and (answer == "free" and self.accepted[job_id] in charged)
+            and (answer == "free" and self.shop.accepted[job_id] in charged)
         ]
         return [*problems_of(evidence), *self.unproven, *lied]
 
