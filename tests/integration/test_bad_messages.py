@@ -173,8 +173,9 @@ def test_each_has_one_line_of_the_log_without_its_content(aftermath: Aftermath) 
     assert CANARY not in aftermath.log
     assert "forged" not in aftermath.log
     assert re.search(r"[^\n\x20-\x7e]", aftermath.log) is None
-    others = {line["event"] for line in lines if line["level"] not in ("info", "debug")} - {"message.dropped"}
-    assert others == set()
+    others = {line["event"] for line in lines if line["level"] not in ("info", "debug")}
+    # Where a hundred megabytes hold up a busy machine for longer than a lease, the worker says so too.
+    assert others - {"lease.lost"} == {"message.dropped"}
 
 
 def test_memory_is_back_within_bounds(aftermath: Aftermath) -> None:
