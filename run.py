@@ -212,6 +212,13 @@ def people(arguments: list[str]) -> int:
     return run(PYTHON, "-m", "pytest", "tests/faults/test_people.py", "-m", "slow", *arguments)
 
 
+@command("chaos", "a shop at work while everything fails that can, for three minutes; --help lists its options")
+def chaos(arguments: list[str]) -> int:
+    ensure("dev")
+    os.chdir(ROOT)
+    return become(PYTHON, "-m", "tests.chaos.chaos", *arguments)
+
+
 @command("docs", "write the pages of the documentation that are made from the code")
 def docs(_arguments: list[str]) -> int:
     ensure("dev")

@@ -121,21 +121,6 @@ class Account:
         return [each for each in found if each]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnLedger:
-    """What our own ledger says: images that were charged, and images that may have been."""
-
-    charged: int
-    unknown: int
-
-    def problems(self, provider_charged: int) -> list[str]:
-        """Whether the provider's sum lies outside what our ledger allows, as a sentence."""
-        if self.charged <= provider_charged <= self.charged + self.unknown:
-            return []
-        most = self.charged + self.unknown
-        return [f"the provider charged {provider_charged} images; our ledger says {self.charged} to {most}"]
-
-
 def _named(what: str, jobs: Sequence[JobAccount]) -> str:
     """Which jobs this is true of; nothing when it is true of none."""
     names = ", ".join(job.id for job in jobs[:NAMED_MAX])

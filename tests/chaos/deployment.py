@@ -1,4 +1,4 @@
-"""A deployment of real processes for a long run: servers with append-only files, provider and workers, and no webhooks.
+"""A deployment of real processes for a long run: servers with append-only files, provider and workers.
 
 It is tuned for throughput: the smallest pictures in draft quality, no rates of ours, and pauses of a second. What it
 proves does not depend on that.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,16 +24,21 @@ from sceneshift.client import Client
 from sceneshift.errors import ConfigurationError
 from sceneshift.jobs.order import check_order
 from sceneshift.settings import PREFIX, Settings
+from sceneshift.store.connection import CALLER, Patience
+from sceneshift.store.opening import open_job_store
+from tests.chaos.fleet import Fleet, start_nursery
+from tests.chaos.servers import ChaosServer
 from tests.integration.deployment import draw_product
-from workers.embedded.processes import ROOT, _die_with_parent, spawn, stop
-from workers.embedded.redis_server import RedisServer
-from workers.health import heartbeat_path
+from workers.embedded.processes import spawn, stop
 
-APPCODE = "chaos-appcode"
+APPCODE = "chaos-appcode-5b1f0c"
+PASSWORD = "chaos-password-77d0e2"
+SIGNATURE = "chaos-signature-c9a41b"
+"""Of the URLs of all sources. They are the same for all jobs, so that the provider fetches them once."""
+PROMPT = "chaos prompt 3e8d"
+"""What all prompts begin with."""
 CONCURRENCY = 8
 LEASE_SECONDS = 4.0
-READY_SECONDS = 60.0
-STOP_SECONDS = 15.0
 PACE = {
     "ALLOW_HOSTS": "127.0.0.1",
     "SUBMIT_RATE": "none",
@@ -50,132 +53,44 @@ PACE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """One worker process, which is no child of ours: see `tests.chaos.nursery`."""
-
-    process_id: int
-    directory: Path
-
-    @property
-    def is_alive(self) -> bool:
-        return self._signalled(0)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has shown its first sign of life."""
-        return (self.directory / heartbeat_path().name).exists()
-
-    def terminate(self) -> None:
-        """It was asked to end."""
-        self._signalled(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """It was killed with SIGKILL and is gone."""
-        while self._signalled(signal.SIGKILL):
-            time.sleep(0.001)
-
-    def wait(self, seconds: float) -> None:
-        """It is gone: by itself within this time, or killed."""
-        deadline = time.monotonic() + seconds
-        while self.is_alive and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self.kill()
-
-    def _signalled(self, number: int) -> bool:
-        try:
-            os.kill(self.process_id, number)
-        except ProcessLookupError:
-            return False
-        return True
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ChaosDeployment:
-    """The running parts. `exits` counts workers that ended by themselves."""
+    """The running parts."""
 
     directory: Path
     environment: dict[str, str]
+    state: ChaosServer
+    broker: ChaosServer
+    simulator: subprocess.Popen[bytes]
     simulator_url: str
-    nursery: subprocess.Popen[bytes]
-    workers: list[Worker] = field(default_factory=list)
-    exits: int = 0
-    kills: int = 0
-    _started: int = 0
+    fleet: Fleet
 
     @property
     def settings(self) -> Settings:
         return Settings.from_env(self.environment)
 
-    def client(self) -> Client:
-        """A caller's client, as in a shop's process."""
-        return Client(self.settings)
+    @property
+    def spool(self) -> Path:
+        """Where the workers keep paid keys until the job store has them."""
+        return self.directory / "spool"
 
-    def start_worker(self) -> None:
-        """One more worker is starting."""
-        self._started += 1
-        temporary = self.directory / f"worker-{self._started}"
-        temporary.mkdir()
-        assert self.nursery.stdin is not None, "pipes were asked for"
-        assert self.nursery.stdout is not None, "pipes were asked for"
-        self.nursery.stdin.write(f"{temporary}\n".encode())
-        self.nursery.stdin.flush()
-        self.workers.append(Worker(int(self.nursery.stdout.readline()), temporary))
+    def client(self, patience: Patience = CALLER) -> Client:
+        """A client as in a shop's process, or one that is more patient with the job store than a web request."""
+        return Client(self.settings, store=open_job_store(self.settings, patience=patience))
 
-    def kill_worker(self) -> None:
-        """The worker that has lived longest was killed with SIGKILL, and another one is starting.
-
-        One that is still starting is spared: on a slow machine there are fewer kills, and not none that ever works.
-        """
-        if self.workers[0].is_ready:
-            self.workers.pop(0).kill()
-            self.kills += 1
-            self.start_worker()
-
-    def supervise(self) -> None:
-        """Workers that ended by themselves are counted and replaced."""
-        for worker in [each for each in self.workers if not each.is_alive]:
-            self.workers.remove(worker)
-            self.exits += 1
-            self.start_worker()
-
-    def wait_until_ready(self) -> None:
-        """Every worker has shown its first sign of life.
-
-        Raises:
-            TimeoutError: one has not in time.
-        """
-        deadline = time.monotonic() + READY_SECONDS
-        while not all(worker.is_ready for worker in self.workers):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the workers did not start: {self._last_words()}")
-            time.sleep(0.05)
-
-    def stop_workers(self) -> None:
-        """No worker runs any more."""
-        for worker in self.workers:
-            worker.terminate()
-        for worker in self.workers:
-            worker.wait(STOP_SECONDS)
-        self.workers.clear()
-
-    def _last_words(self) -> str:
-        return (self.directory / "workers.log").read_text(errors="replace")[-1000:]
-
-    def enqueue(self, client: Client, number: int) -> str:
-        """The id of job NUMBER, which its prompt names to the provider."""
+    def enqueue(self, client: Client, number: int, **values: Any) -> str:
+        """The id of job NUMBER, which its prompt names to the provider. Repeated, it is the same job."""
         base = f"{self.simulator_url}/catalogue"
-        order = check_order(
-            allow_hosts=["127.0.0.1"],
-            image=f"{base}/product.png",
-            mask=f"{base}/mask.png",
-            positive_prompt=prompt_of(number),
-            seed=number,
-            steps=15,
-            idempotency_key=f"chaos-{number}",
-            lane="bulk",
-        )
-        return client.enqueue(order).id
+        defaults: dict[str, Any] = {
+            "image": f"{base}/product.png?signature={SIGNATURE}",
+            "mask": f"{base}/mask.png?signature={SIGNATURE}",
+            "positive_prompt": prompt_of(number),
+            "seed": number,
+            "steps": 15,
+            "idempotency_key": f"chaos-{number}",
+            "lane": "bulk",
+        }
+        return client.enqueue(check_order(allow_hosts=["127.0.0.1"], **{**defaults, **values})).id
 
     def provider(self, address: str) -> dict[str, Any]:
         """What the simulated provider says of itself: its `ledger` or its `state`."""
@@ -183,24 +98,38 @@ class ChaosDeployment:
         document: dict[str, Any] = answer.raise_for_status().json()
         return document
 
+    def direct_provider(self, scenarios: Sequence[str]) -> None:
+        """The provider misbehaves by these rules from now on."""
+        answer = httpx.post(
+            f"{self.simulator_url}/_sim/control", json={"scenarios": list(scenarios)}, trust_env=False, timeout=60.0
+        )
+        answer.raise_for_status()
+
 
 def prompt_of(number: int) -> str:
     """What the provider is told of job NUMBER, so that its account can be read without asking the job store."""
-    return f"chaos {number}"
+    return f"{PROMPT} number {number}"
 
 
 @contextmanager
-def running_chaos(*, workers: int, simulator: Sequence[str], settings: Mapping[str, str]) -> Iterator[ChaosDeployment]:
+def running_chaos(
+    *,
+    workers: int,
+    simulator: Sequence[str],
+    settings: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[ChaosDeployment]:
     """A deployment on free loopback ports in a directory of its own, both gone when the context ends.
 
-    `simulator` are further options of the simulator's command; `settings` are variables without their prefix.
+    `simulator` are further options of the simulator's command; `settings` are variables without their prefix, and
+    `environment` others that the workers need.
     """
     with ExitStack() as parts:
         directory = Path(tempfile.mkdtemp(prefix="sceneshift-chaos-"))
         parts.callback(shutil.rmtree, directory, ignore_errors=True)
-        state = parts.enter_context(RedisServer(directory / "state", fsync="always"))
-        broker = parts.enter_context(RedisServer(directory / "broker"))
-        simulator_url = _simulator(parts, directory, simulator)
+        state = parts.enter_context(ChaosServer(directory / "state", password=PASSWORD, fsync="always"))
+        broker = parts.enter_context(ChaosServer(directory / "broker", password=PASSWORD))
+        process, simulator_url = _simulator(parts, directory, simulator)
         values = {
             **PACE,
             "REDIS_URL": state.url,
@@ -211,22 +140,25 @@ def running_chaos(*, workers: int, simulator: Sequence[str], settings: Mapping[s
             "STORAGE_URL": (directory / "results").as_uri(),
             **settings,
         }
-        parts_of_url = urlsplit(simulator_url)
-        environment = {PREFIX + name: value for name, value in values.items()}
-        deployment = ChaosDeployment(
-            directory=directory,
-            environment=environment,
-            simulator_url=f"{parts_of_url.scheme}://{parts_of_url.netloc}",
-            nursery=_nursery(parts, directory, environment),
-        )
-        parts.callback(deployment.stop_workers)
+        ours = {PREFIX + name: value for name, value in values.items()}
+        nursery = start_nursery(directory, CONCURRENCY, {**(environment or {}), **ours}, at_the_end=parts.callback)
+        fleet = Fleet(directory, nursery)
+        parts.callback(fleet.stop_all)
         for _ in range(workers):
-            deployment.start_worker()
-        yield deployment
+            fleet.start()
+        yield ChaosDeployment(
+            directory=directory,
+            environment=ours,
+            state=state,
+            broker=broker,
+            simulator=process,
+            simulator_url="{0.scheme}://{0.netloc}".format(urlsplit(simulator_url)),
+            fleet=fleet,
+        )
 
 
-def _simulator(parts: ExitStack, directory: Path, options: Sequence[str]) -> str:
-    """A simulated provider in a process of its own; returns its URL."""
+def _simulator(parts: ExitStack, directory: Path, options: Sequence[str]) -> tuple[subprocess.Popen[bytes], str]:
+    """A simulated provider in a process of its own, and its URL."""
     catalogue = directory / "catalogue"
     catalogue.mkdir()
     draw_product(catalogue)
@@ -242,35 +174,24 @@ def _simulator(parts: ExitStack, directory: Path, options: Sequence[str]) -> str
     line = process.stdout.readline().decode()
     if "http://" not in line:
         raise ConfigurationError(f"the simulator did not start: {(directory / 'simulator.log').read_text()[-500:]}")
-    return line.split()[-1]
-
-
-def _nursery(parts: ExitStack, directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """The process that workers come from; it ends when its input does."""
-    with (directory / "workers.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.nursery", str(CONCURRENCY), str(directory)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call that takes no lock of Python's
-        )
-    parts.callback(stop, process)
-    assert process.stdin is not None, "pipes were asked for"
-    parts.callback(process.stdin.close)
-    return process
+    return process, line.split()[-1]
 
 
 def processes_of(directory: Path) -> list[int]:
-    """The processes whose command line names this directory (Linux; elsewhere none are found)."""
-    name = directory.name.encode()
+    """The processes that work in this directory or name it on their command line (Linux; elsewhere none are found)."""
+    name = directory.name
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if name in path.read_bytes() and int(path.parent.name) != os.getpid():
-                found.append(int(path.parent.name))
+            where = f"{process.joinpath('cwd').readlink()} {process.joinpath('cmdline').read_text(errors='replace')}"
         except OSError:
             continue
+        if name in where and int(process.name) != os.getpid():
+            found.append(int(process.name))
     return found
+
+
+def left_behind(deployment: ChaosDeployment) -> list[str]:
+    """The processes of a deployment that has ended, as a problem if there are any."""
+    left = processes_of(deployment.directory)
+    return [f"processes were left behind: {left}"] if left else []

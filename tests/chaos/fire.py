@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from sceneshift.client import Client
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
-from tests.chaos.deployment import ChaosDeployment, processes_of, prompt_of
+from tests.chaos.deployment import ChaosDeployment, prompt_of
 
 LOOK_SECONDS = 0.2
 MOVING = (JobState.QUEUED, JobState.SUBMITTING, JobState.RENDERING, JobState.STORING)
@@ -40,7 +40,7 @@ def run_under_fire(
     """All jobs were ordered, and are final or held, or the time is over; workers died all the while."""
     client = deployment.client()
     started = time.monotonic()
-    deployment.wait_until_ready()
+    deployment.fleet.wait_until_ready()
     fire = _Fire(deployment, kill_every_seconds, say, client, look)
     ids = []
     for number in range(jobs):
@@ -52,8 +52,8 @@ def run_under_fire(
         time.sleep(LOOK_SECONDS)
     seconds = time.monotonic() - started
     problems = [f"{moving} jobs still moved after {limit_seconds:.0f} s"] if moving else _unsettled(client)
-    if deployment.exits:
-        problems.append(f"{deployment.exits} workers ended by themselves")
+    if deployment.fleet.exits:
+        problems.append(f"{deployment.fleet.exits} workers ended by themselves")
     records = {prompt_of(number): client.load(job_id) for number, job_id in enumerate(ids)}
     return Run(jobs=records, seconds=seconds, problems=tuple(problems))
 
@@ -90,8 +90,8 @@ class _Fire:
         now = time.monotonic()
         if now >= self._next_kill:
             self._next_kill = now + self._every_seconds
-            self._deployment.supervise()
-            self._deployment.kill_worker()
+            self._deployment.fleet.supervise()
+            self._deployment.fleet.kill_oldest()
         if now >= self._next_look:
             self._next_look = now + 1.0
             self._look()
@@ -99,7 +99,7 @@ class _Fire:
             self._next_word = now + 10.0
             counts = self._store.jobs.counts()
             words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-            self._say(f"{words or 'nothing ordered yet'}; {self._deployment.kills} kills")
+            self._say(f"{words or 'nothing ordered yet'}; {self._deployment.fleet.kills} kills")
 
 
 def _unsettled(client: Client) -> list[str]:
@@ -119,9 +119,3 @@ def _unsettled(client: Client) -> list[str]:
     return [f"due, and not held: {', '.join(wrong[:20])}"] * bool(wrong) + [
         f"held, and not in the due index: {', '.join(sorted(missing)[:20])}"
     ] * bool(missing)
-
-
-def left_behind(deployment: ChaosDeployment) -> list[str]:
-    """The processes of a deployment that has ended, as a problem if there are any."""
-    left = processes_of(deployment.directory)
-    return [f"processes were left behind: {left}"] if left else []

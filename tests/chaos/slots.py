@@ -14,8 +14,8 @@ import click
 
 from sceneshift.jobs.states import JobState
 from tests.chaos.account import Account
-from tests.chaos.deployment import running_chaos
-from tests.chaos.fire import left_behind, run_under_fire
+from tests.chaos.deployment import left_behind, running_chaos
+from tests.chaos.fire import run_under_fire
 from tests.chaos.occupancy import Watch
 from tests.chaos.spending import finish, teller
 from tests.checkers import Bound
@@ -65,7 +65,7 @@ def run_slots(plan: SlotsPlan, say: Callable[[str], None]) -> dict[str, Any]:
         watch.note(deployment.provider("state"))
         counts = deployment.client().store.jobs.counts()
         slots_left = counts[JobState.SUBMITTING] + counts[JobState.RENDERING]
-        deployment.stop_workers()
+        deployment.fleet.stop_all()
         submits = deployment.provider("ledger")["submits"]
     account, occupancy = Account.of(run.jobs, submits), watch.occupancy(submits)
     throughput, utilisation = occupancy.throughput(plan.cap), occupancy.utilisation(plan.cap)
@@ -86,7 +86,7 @@ def run_slots(plan: SlotsPlan, say: Callable[[str], None]) -> dict[str, Any]:
         "provider_seconds": round(occupancy.mean_seconds, 2),
         "throughput": f"{throughput:.1%}",
         "utilisation": f"{utilisation:.1%}",
-        "kills": deployment.kills,
+        "kills": deployment.fleet.kills,
         "seconds": round(run.seconds, 1),
         "problems": problems,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,11 @@ from typing import Any
 
 import click
 
-from sceneshift.jobs.states import Charge
-from sceneshift.store.opening import Store
-from tests.chaos.account import Account, OwnLedger
-from tests.chaos.deployment import running_chaos
-from tests.chaos.fire import left_behind, run_under_fire
+from tests.chaos.account import Account
+from tests.chaos.deployment import left_behind, running_chaos
+from tests.chaos.fire import run_under_fire
 from tests.checkers import Bound
+from tests.checkers.collecting import own_ledger
 
 FAULTS = {
     "drop": "submit-accept-then-drop",
@@ -73,14 +72,14 @@ def run_spending(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
             limit_seconds=plan.limit_seconds,
             say=say,
         )
-        deployment.stop_workers()
+        deployment.fleet.stop_all()
         account = Account.of(run.jobs, deployment.provider("ledger")["submits"])
         struck = deployment.provider("state")["struck"]
         ours = own_ledger(deployment.client().store)
     days = 1 + (datetime.now(UTC).date() - began).days
     problems = [
         *account.problems(Bound.of_policy(plan.unknown_outcome, days=days)),
-        *ours.problems(account.charged),
+        *filter(None, [ours.contradicts(account.charged)]),
         *run.problems,
         *left_behind(deployment),
     ]
@@ -90,19 +89,10 @@ def run_spending(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         "ledger_charged": ours.charged,
         "ledger_unknown": ours.unknown,
         "faults": struck,
-        "kills": deployment.kills,
+        "kills": deployment.fleet.kills,
         "seconds": round(run.seconds, 1),
         "problems": problems,
     }
-
-
-def own_ledger(store: Store) -> OwnLedger:
-    """What our own ledger says of all its days."""
-    days = [store.ledger.day(day) for day in store.ledger.days()]
-    return OwnLedger(
-        charged=sum(day.total(Charge.CHARGED).images for day in days),
-        unknown=sum(day.total(Charge.UNKNOWN).images for day in days),
-    )
 
 
 @click.command("spending", context_settings={"show_default": True})
@@ -161,12 +151,12 @@ def teller() -> Callable[[str], None]:
     return lambda text: click.echo(f"{time.monotonic() - began:6.1f} s  {text}", err=True)
 
 
-def finish(report: dict[str, Any], json_path: Path | None) -> None:
-    """The report is printed, and written if wished; the process ends with 1 when there are problems."""
+def finish(report: dict[str, Any], json_path: Path | None, *, unshown: Collection[str] = ()) -> None:
+    """The report is printed, but for what is not to be shown, and written if wished; ends with 1 if it has problems."""
     if json_path:
         json_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for name, value in report.items():
-        if name != "problems":
+        if name != "problems" and name not in unshown:
             click.echo(f"{name.replace('_', ' '):<24} {_words(value)}")
     for problem in report["problems"]:
         click.echo(f"FAILED: {problem}")

@@ -37,6 +37,17 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
     yield from _named("held without a reason", silent)
 
 
+def no_call_became_two_orders(evidence: Evidence) -> Iterator[str]:
+    """A caller who repeats a call with its idempotency key has one job, and there is no other of that order."""
+    told = set(evidence.accepted.values())
+    doubles = [
+        job.id
+        for job in evidence.jobs.values()
+        if job.id not in evidence.accepted and job.order.positive_prompt in told
+    ]
+    yield from _named("stored beside the job that its caller was told of", doubles)
+
+
 def nothing_is_paid_twice(evidence: Evidence) -> Iterator[str]:
     """The provider has charged each order as often as the policy allows at most, and only for what was intended."""
     charges = _charges_by_prompt(evidence)
@@ -62,10 +73,8 @@ def the_ledger_is_true(evidence: Evidence) -> Iterator[str]:
     """
     if evidence.was_turned_back:
         return
-    charged = sum(1 for call in evidence.submits if call["charged"])
-    least, most = evidence.ledger.charged, evidence.ledger.charged + evidence.ledger.unknown
-    if not least <= charged <= most:
-        yield f"the provider charged {charged} submissions; our ledger says {least} to {most}"
+    if contradiction := evidence.ledger.contradicts(sum(1 for call in evidence.submits if call["charged"])):
+        yield contradiction
 
 
 def each_job_knows_its_cost(evidence: Evidence) -> Iterator[str]:
@@ -79,16 +88,43 @@ def each_job_knows_its_cost(evidence: Evidence) -> Iterator[str]:
             yield f"{job.id} ({job.state}) says that it was charged, and it was not"
 
 
+def what_cancelling_cost_was_said_truly(evidence: Evidence) -> Iterator[str]:
+    """Whoever was told that a cancelled job is free did not pay for it, and whoever was told that it is paid for did.
+
+    What was to be kept is there when the provider has made it; what was to be dropped is not. After a job store was
+    turned back, a job may not know of its cancelling.
+    """
+    if evidence.was_turned_back:
+        return
+    charges = _charges_by_prompt(evidence)
+    for job_id, answer in evidence.cancelled.items():
+        job = evidence.jobs.get(job_id)
+        if job is None:
+            continue
+        paid = charges[job.order.positive_prompt] > 0
+        if answer == "free" and paid:
+            yield f"{job_id} was cancelled for free, as its caller was told, and was charged"
+        if answer.startswith("charged") and not paid:
+            yield f"{job_id} was cancelled, its caller was told that it was charged, and it was not"
+        if answer == "charged_kept" and job.state is JobState.CANCELLED and not (job.outputs or job.missing):
+            yield f"{job_id} was cancelled, its result was to be kept, and nothing is there"
+        if answer == "charged_discarded" and job.outputs:
+            yield f"{job_id} was cancelled, its result was to be dropped, and is there"
+
+
 def what_is_stored_is_right(evidence: Evidence) -> Iterator[str]:
     """A job that succeeded has its images in the bucket: whole, the provider's own, with one manifest that says so."""
+    contents: dict[str, set[str]] = defaultdict(set)
+    for name in evidence.objects:
+        contents[name.rpartition("/")[0]].add(name)
     for job in evidence.jobs.values():
         manifest = evidence.manifests.get(job.id)
         if job.state in STORED:
-            yield from _wrongly_stored(evidence, job, manifest)
+            yield from _wrongly_stored(evidence, job, manifest, contents[job_folder(job.id)])
         elif manifest is not None and job.cancel == "discard":
             yield f"{job.id} is not wanted, and has a manifest"
     wanted = {job_folder(job.id) for job in evidence.jobs.values() if job.outputs}
-    folders = {name.rpartition("/")[0] for name in evidence.objects if name.startswith("results/")}
+    folders = {folder for folder, names in contents.items() if names and folder.startswith("results/")}
     unfinished = {
         job_folder(job.id) for job in evidence.jobs.values() if job.state not in {*STORED, JobState.CANCELLED}
     }
@@ -96,7 +132,7 @@ def what_is_stored_is_right(evidence: Evidence) -> Iterator[str]:
     yield from _named("images of no job that has any", folders - wanted - unfinished - forgotten)
 
 
-def _wrongly_stored(evidence: Evidence, job: JobRecord, manifest: Manifest | None) -> Iterator[str]:
+def _wrongly_stored(evidence: Evidence, job: JobRecord, manifest: Manifest | None, there: set[str]) -> Iterator[str]:
     if manifest is None:
         yield f"{job.id} is {job.state} without a manifest"
         return
@@ -116,8 +152,7 @@ def _wrongly_stored(evidence: Evidence, job: JobRecord, manifest: Manifest | Non
         elif made and output.sha256 != made[output.index]:
             yield f"{job.id}: {output.key} is not what the provider made for it"
     expected = {manifest_name(job.id), *(output.key for output in job.outputs)}
-    extra = [name for name in evidence.objects if name.startswith(f"{job_folder(job.id)}/") and name not in expected]
-    yield from _named(f"{job.id} has objects that nobody knows of", extra)
+    yield from _named(f"{job.id} has objects that nobody knows of", there - expected)
 
 
 def what_is_told_is_true(evidence: Evidence) -> Iterator[str]:
@@ -175,13 +210,13 @@ def nothing_is_left_over(evidence: Evidence) -> Iterator[str]:
         yield from _named(f"counted as {state}, wrongly", ids - real)
         yield from _named(f"{state}, and not counted so", real - ids)
     yield from _named("leases of nobody", evidence.leases)
+    yield from _named("left in the spool", evidence.spooled)
     if evidence.slots_in_use:
         yield f"{evidence.slots_in_use} slots are in use, and nothing is at the provider"
 
 
 def each_intent_came_first(evidence: Evidence) -> Iterator[str]:
     """Each request to the provider had a nonce that a record knows, unless a later one took its place."""
-    nonces = Counter(str(call["nonce"]) for call in evidence.submits)
     by_prompt = {job.order.positive_prompt: job for job in evidence.jobs.values()}
     accepted = [call for call in evidence.submits if call["charged"]]
     for call in accepted:
@@ -190,16 +225,18 @@ def each_intent_came_first(evidence: Evidence) -> Iterator[str]:
             yield f"{job.id} was charged under a nonce that it never had"
     yield from _named(
         "one nonce charged twice",
-        [nonce for nonce in nonces if sum(1 for call in accepted if call["nonce"] == nonce) > 1],
+        [nonce for nonce, times in Counter(str(call["nonce"]) for call in accepted).items() if times > 1],
     )
 
 
 def no_secret_came_out(evidence: Evidence) -> Iterator[str]:
     """No canary is in anything that others could read, in whatever form it may have taken."""
     for name, secret in evidence.canaries.items():
-        for form, needle in _forms(secret):
+        # A secret without special characters looks the same in several forms: the first one names it.
+        needles = {needle: form for form, needle in reversed(list(_forms(secret)))}
+        for needle, form in needles.items():
             for place, content in evidence.captured.items():
-                if needle in content:
+                if name not in evidence.known_there.get(place, ()) and needle in content:
                     yield f"the secret {name} stands in {place} ({form})"
 
 
@@ -212,7 +249,9 @@ def _forms(secret: str) -> Iterator[tuple[str, bytes]]:
     # Whatever stands before it, one of the three alignments keeps its middle.
     for shift in range(3):
         encoded = base64.b64encode(b"x" * shift + plain)
-        yield "base64", encoded[4 * bool(shift) : len(encoded) // 4 * 4 - 4]
+        # Of a very short one nothing is left, and nothing stands everywhere.
+        if middle := encoded[4 * bool(shift) : len(encoded) // 4 * 4 - 4]:
+            yield "base64", middle
 
 
 def _charges_by_prompt(evidence: Evidence) -> Counter[str]:
@@ -232,10 +271,12 @@ def _named(what: str, names: Collection[str]) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     nothing_is_lost,
+    no_call_became_two_orders,
     nothing_is_paid_twice,
     the_ledger_is_true,
     each_job_knows_its_cost,
     each_intent_came_first,
+    what_cancelling_cost_was_said_truly,
     what_is_stored_is_right,
     what_is_told_is_true,
     the_end_was_told,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -16,6 +17,9 @@ from sceneshift.store.opening import Store
 from storage.manifest import Manifest, read_manifest
 from storage.objects import ObjectStore
 from tests.checkers.evidence import Bound, Evidence, OwnLedger, StoredObject
+
+Item = TypeVar("Item")
+Seen = TypeVar("Seen")
 
 JOBS_MAX = 1_000_000
 
@@ -28,11 +32,13 @@ def collect(
     accepted: Mapping[str, str],
     submits: Sequence[Mapping[str, Any]],
     days: Sequence[str] | None = None,
+    threads: int = 1,
     **seen: Any,
 ) -> Evidence:
     """What the store and the bucket hold, beside what the provider, the callers and the receivers saw.
 
-    `days` are those of the ledger, all of them when it is None; `seen` are further attributes of `Evidence`.
+    `days` are those of the ledger, all of them when it is None. A bucket that is far away is read in several `threads`.
+    `seen` are further attributes of `Evidence`.
     """
     indexes = {state: frozenset(store.jobs.ids(state, limit=JOBS_MAX)) for state in JobState}
     ids = {*accepted, *(job_id for each in indexes.values() for job_id in each)}
@@ -44,8 +50,8 @@ def collect(
         timelines={job_id: store.timeline.read(job_id) for job_id in jobs},
         deliveries={job_id: store.deliveries.of_job(job) for job_id, job in jobs.items()},
         submits=submits,
-        objects=stored_objects(objects),
-        manifests=_manifests(objects, jobs.values()),
+        objects=stored_objects(objects, threads=threads),
+        manifests=_manifests(objects, jobs.values(), threads),
         due=dict(store.client.zrange(store.keys.due, 0, -1, withscores=True)),  # type: ignore[arg-type]  # redis-py
         indexes=indexes,
         ledger=own_ledger(store, days),
@@ -64,15 +70,21 @@ def own_ledger(store: Store, days: Sequence[str] | None = None) -> OwnLedger:
 
 
 def stored_objects(
-    objects: ObjectStore, *, prefix: str = "results/", is_image: Callable[[bytes], bool] | None = None
+    objects: ObjectStore,
+    *,
+    prefix: str = "results/",
+    is_image: Callable[[bytes], bool] | None = None,
+    threads: int = 1,
 ) -> dict[str, StoredObject]:
     """Every object under the prefix, by its name, read whole."""
     decodes = is_image or is_whole_picture
-    found = {}
-    for key in objects.list(prefix):
+
+    def look(key: str) -> tuple[str, StoredObject]:
         body = objects.get(key)
-        found[key] = StoredObject(size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest(), is_image=decodes(body))
-    return found
+        sha256 = hashlib.sha256(body).hexdigest()
+        return key, StoredObject(size_bytes=len(body), sha256=sha256, is_image=decodes(body))
+
+    return dict(each_of(list(objects.list(prefix)), look, threads))
 
 
 @lru_cache(maxsize=64)
@@ -86,6 +98,17 @@ def is_whole_picture(body: bytes) -> bool:
     return True
 
 
-def _manifests(objects: ObjectStore, jobs: Iterable[JobRecord]) -> dict[str, Manifest]:
-    found = ((job.id, read_manifest(objects, job_id=job.id)) for job in jobs)
+def _manifests(objects: ObjectStore, jobs: Iterable[JobRecord], threads: int) -> dict[str, Manifest]:
+    def look(job: JobRecord) -> tuple[str, Manifest | None]:
+        return job.id, read_manifest(objects, job_id=job.id)
+
+    found = each_of(list(jobs), look, threads)
     return {job_id: manifest for job_id, manifest in found if manifest is not None}
+
+
+def each_of(items: Sequence[Item], look: Callable[[Item], Seen], threads: int) -> list[Seen]:
+    """What `look` says of each, in their order; one after the other, or in several threads."""
+    if threads == 1:
+        return [look(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(look, items))

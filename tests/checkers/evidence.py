@@ -60,6 +60,13 @@ class OwnLedger:
     charged: int
     unknown: int
 
+    def contradicts(self, provider_charged: int) -> str:
+        """How the provider's sum lies outside what our ledger allows, as a sentence; empty when it does not."""
+        most = self.charged + self.unknown
+        if self.charged <= provider_charged <= most:
+            return ""
+        return f"the provider charged {provider_charged} images; our ledger says {self.charged} to {most}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -76,9 +83,12 @@ class Evidence:
             be told once more with another end.
         due: the due index.
         indexes: the jobs of each state, by the state indexes.
+        cancelled: what callers were told that cancelling a job cost (`free`, `charged_kept`, …), by its id.
         leases: steps that a worker still claims to be at.
+        spooled: result keys that still wait on a worker's disk for the job store.
         captured: bytes that others could read, by where they were: logs, queues, pages, dumps, webhooks.
         canaries: secrets that must not be in them, by name.
+        known_there: by place, the canaries that belong there: the job store has the prompts.
     """
 
     bound: Bound
@@ -98,6 +108,9 @@ class Evidence:
     more_allowed: Mapping[str, int] = field(default_factory=dict)
     forgettable: frozenset[str] = frozenset()
     was_turned_back: bool = False
+    cancelled: Mapping[str, str] = field(default_factory=dict)
     leases: Sequence[str] = ()
+    spooled: Sequence[str] = ()
     captured: Mapping[str, bytes] = field(default_factory=dict)
     canaries: Mapping[str, str] = field(default_factory=dict)
+    known_there: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -316,6 +316,7 @@ class World:
             "webhooks": parts.outside.receiver.received,
             "forgettable": frozenset(self.forgettable),
             "more_allowed": self.more_allowed,
+            "cancelled": dict(self.shop.cancelled),
             "was_turned_back": self.kernel.counts["writes lost"] > 0,
             "captured": {
                 "the queues": b"\n".join(parts.broker.captured),
@@ -348,15 +349,7 @@ class World:
 
     def problems(self, evidence: Evidence) -> list[str]:
         """What breaks a promise in this run."""
-        charged = {str(call["positive_prompt"]) for call in evidence.submits if call["charged"]}
-        lied = [
-            f"cancel({job_id}) said {answer}"
-            for job_id, answer in self.shop.cancelled
-            if job_id not in self.forgettable
-            and self.kernel.counts["writes lost"] == 0
-            and (answer == "free" and self.shop.accepted[job_id] in charged)
-        ]
-        return [*problems_of(evidence), *self.unproven, *lied]
+        return [*problems_of(evidence), *self.unproven]
 
 
 def run(plan: Plan, seed: int | str, *, kills: tuple[KillPoint, ...] = (), keep_trace: bool = False) -> Outcome:

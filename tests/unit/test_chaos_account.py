@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from sceneshift.jobs.states import JobState
-from tests.chaos.account import Account, JobAccount, OwnLedger
+from tests.chaos.account import Account, JobAccount
 from tests.chaos.occupancy import Occupancy, Watch
 from tests.checkers import Bound
+from tests.checkers.evidence import OwnLedger
 from tests.factories import a_job
 
 HELD = JobState.NEEDS_ATTENTION
@@ -67,17 +68,17 @@ def test_charges_are_counted_by_prompt() -> None:
     assert account.charged == 3
 
 
+@pytest.mark.parametrize(("provider", "is_right"), [(9, False), (10, True), (13, True), (14, False)])
+def test_the_providers_sum_lies_between_charged_and_possible(provider: int, is_right: bool) -> None:
+    """From what our ledger knows to be charged, up to that and all that may be."""
+    assert (OwnLedger(charged=10, unknown=3).contradicts(provider) == "") is is_right
+
+
 def test_the_bound_is_read_from_the_setting() -> None:
     """A budget is for each day that the run has touched; under probe, repetitions are free."""
     assert Bound.of_policy("resubmit(2, 30)", days=2) == Bound(more_per_job=2, more_in_all=60)
     assert Bound.of_policy("probe") == Bound(more_in_all=None)
     assert Bound.of_policy("hold") == Bound.of_policy("fail") == Bound(more_per_job=0, more_in_all=0)
-
-
-@pytest.mark.parametrize(("provider", "is_right"), [(9, False), (10, True), (13, True), (14, False)])
-def test_the_providers_sum_lies_between_charged_and_possible(provider: int, is_right: bool) -> None:
-    """From what our ledger knows to be charged, up to that and all that may be."""
-    assert (OwnLedger(charged=10, unknown=3).problems(provider) == []) is is_right
 
 
 def test_occupancy_counts_what_runs_at_once() -> None:

@@ -90,8 +90,9 @@ class RedisServer:
     def _log(self) -> Path:
         return self._directory / "server.log"
 
-    def _try_start(self) -> bool:
-        settings = {
+    def _options(self) -> dict[str, str]:
+        """The server's settings, by their names on its command line."""
+        return {
             "--port": str(self.port),
             "--bind": "127.0.0.1",
             "--dir": str(self._directory),
@@ -100,7 +101,9 @@ class RedisServer:
             "--save": "",
             "--maxmemory-policy": "noeviction",
         }
-        arguments = [self._binary, *(part for pair in settings.items() for part in pair)]
+
+    def _try_start(self) -> bool:
+        arguments = [self._binary, *(part for pair in self._options().items() for part in pair)]
         self._process = spawn(arguments, log=self._log)
         if wait_for_port(self.port, self._process):
             return True
