@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sceneshift.jobs.known_words import DELIVERY_WORDS, JOB_WORDS, Vocabulary
 from sceneshift.store.keys import Keys
-from sceneshift.store.scripts import load_script
+from sceneshift.store.scripts import Call, load_script, run_each
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -145,14 +145,11 @@ class DueIndex:
 
     def hand_out(self, steps: Sequence[DueStep]) -> list[DueStep]:
         """These steps may be published and taken once each; returns those that nobody has taken on meanwhile."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for step in steps:
-                self._hand_out(
-                    keys=[self._keys.subject(step.subject_id), self._keys.due],
-                    args=[step.subject_id, step.step, step.claimed_until],
-                    client=pipeline,
-                )
-            answers = pipeline.execute()
+        calls: list[Call] = [
+            ([self._keys.subject(step.subject_id), self._keys.due], [step.subject_id, step.step, step.claimed_until])
+            for step in steps
+        ]
+        answers = run_each(self._client, self._hand_out, calls)
         return [step for step, answer in zip(steps, answers, strict=True) if answer]
 
     def postpone(
@@ -171,21 +168,22 @@ class DueIndex:
         is only to see whether the wait has ended before its time. Handing the step out ends what they say.
         """
         now = self._clock.now()
-        with self._client.pipeline(transaction=False) as pipeline:
-            for number, step in enumerate(steps):
-                due_at = now + min(seconds + number * apart_seconds, max(seconds, POSTPONE_MAX_SECONDS))
-                self._postpone(
-                    keys=[self._keys.subject(step.subject_id), self._keys.due],
-                    args=[
-                        step.subject_id,
-                        step.step,
-                        f"{due_at:.3f}",
-                        "" if step.is_delivery else blocked_by,
-                        f"{due_at + longer_seconds:.3f}",
-                    ],
-                    client=pipeline,
-                )
-            pipeline.execute()
+        latest = max(seconds, POSTPONE_MAX_SECONDS)
+        due_at = [now + min(seconds + number * apart_seconds, latest) for number in range(len(steps))]
+        calls: list[Call] = [
+            (
+                [self._keys.subject(step.subject_id), self._keys.due],
+                [
+                    step.subject_id,
+                    step.step,
+                    f"{at:.3f}",
+                    "" if step.is_delivery else blocked_by,
+                    f"{at + longer_seconds:.3f}",
+                ],
+            )
+            for step, at in zip(steps, due_at, strict=True)
+        ]
+        run_each(self._client, self._postpone, calls)
 
     def put_off_unknown(self, pauses: Sequence[tuple[DueStep, float]]) -> None:
         """These claimed steps, whose records are unknown, are looked at again after their pauses (seconds).
@@ -193,20 +191,20 @@ class DueIndex:
         Their records stay as they are, and what another worker has done since the claim stands.
         """
         now = self._clock.now()
-        with self._client.pipeline(transaction=False) as pipeline:
-            for step, seconds in pauses:
-                self._put_off(
-                    keys=[self._keys.due, self._keys.unknown_records],
-                    args=[
-                        step.subject_id,
-                        step.claimed_until,
-                        f"{now + seconds:.3f}",
-                        f"{now:.3f}",
-                        f"{now - UNKNOWN_REMEMBERED_SECONDS:.3f}",
-                    ],
-                    client=pipeline,
-                )
-            pipeline.execute()
+        calls: list[Call] = [
+            (
+                [self._keys.due, self._keys.unknown_records],
+                [
+                    step.subject_id,
+                    step.claimed_until,
+                    f"{now + seconds:.3f}",
+                    f"{now:.3f}",
+                    f"{now - UNKNOWN_REMEMBERED_SECONDS:.3f}",
+                ],
+            )
+            for step, seconds in pauses
+        ]
+        run_each(self._client, self._put_off, calls)
 
     def put_back(self, hold: Hold, seconds: float) -> None:
         """The step that this worker has taken, and does not understand, was never taken; it is due after so long."""
@@ -232,14 +230,11 @@ class DueIndex:
     def renew(self, holds: Sequence[Hold]) -> list[Hold]:
         """The leases of these steps last a full lease from now; returns those that were lost."""
         until = f"{self._clock.now() + self.lease_seconds:.3f}"
-        with self._client.pipeline(transaction=False) as pipeline:
-            for hold in holds:
-                self._renew(
-                    keys=[self._keys.subject(hold.subject_id), self._keys.due],
-                    args=[hold.subject_id, hold.step, hold.fence, until],
-                    client=pipeline,
-                )
-            answers = pipeline.execute()
+        calls: list[Call] = [
+            ([self._keys.subject(hold.subject_id), self._keys.due], [hold.subject_id, hold.step, hold.fence, until])
+            for hold in holds
+        ]
+        answers = run_each(self._client, self._renew, calls)
         return [hold for hold, answer in zip(holds, answers, strict=True) if not answer]
 
     def due_at(self, subject_id: str) -> float | None:

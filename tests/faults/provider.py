@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import httpx
@@ -19,6 +19,7 @@ from sceneshift.simulator.config import API_PREFIX
 from tests.faults.kernel import Kernel, Process
 from tests.faults.orders import picture_behind
 
+Result = TypeVar("Result")
 BASE_URL = "http://provider.simulated"
 
 
@@ -31,6 +32,18 @@ class Wire:
     lost_answers: float = 0.0
     is_away: bool = False
     """Nothing can be reached."""
+
+
+class _InTurnTransport(SimulatorTransport):
+    """Answers on the thread that asks, for of all threads of a simulation only one runs at a time."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return self._loop.run_until_complete(coroutine)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +61,7 @@ class SimulatedProviderSite:
     """How many have left us."""
 
     def __post_init__(self) -> None:
-        self.transport = SimulatorTransport(self.config, clock=lambda: self.kernel.now, fetch=picture_behind)
+        self.transport = _InTurnTransport(self.config, clock=lambda: self.kernel.now, fetch=picture_behind)
 
     def client(self, process: Process) -> BgRepProvider:
         """The real client, as this process has it."""

@@ -24,6 +24,7 @@ from redis.retry import Retry
 
 from sceneshift.store.connection import Patience
 from tests.faults.kernel import Kernel, Process
+from tests.faults.quick_socket import QuickSocket
 
 READS = frozenset(
     {"get", "hget", "hgetall", "hmget", "zrange", "zscore", "zcard", "zcount", "lrange", "exists", "time", "info",
@@ -167,6 +168,12 @@ class SimulatedConnection(FakeRedisConnection):
         super().__init__(**options)
         self._state, self._process = simulated
         self._is_connecting = False
+
+    def _connect(self) -> QuickSocket:
+        server = self._state.fake
+        if not server.connected:
+            raise RedisConnectionError("the simulated server is away")
+        return QuickSocket(server, client_class=Redis, db=0)
 
     def connect(self) -> None:
         self._is_connecting = True

@@ -21,7 +21,7 @@ from tests.faults.kernel import Kernel, Process
 from tests.faults.plan import Plan, StoreFault
 from tests.faults.world import World, opened
 
-EXAMPLES = 12
+EXAMPLES = 75
 STEPS = 50
 ORDERS_MAX = 3
 RULES = ("submit-accept-then-drop", "submit-accept-then-500", "submit-500", "submit-drop", "query-500",

@@ -272,6 +272,17 @@ def test_a_step_that_was_never_handed_out_can_be_postponed(store: Store) -> None
     assert due_at(store, waiting.id) == NOW + 45.5
 
 
+def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(store: Store) -> None:
+    """After its restart several steps are handed out at once as before, each of them once."""
+    jobs = [a_job() for _ in range(3)]
+    for job in jobs:
+        store.jobs.accept(job, publish=False)
+    claimed = store.due.claim(100)
+    store.client.script_flush()
+    assert [step.subject_id for step in store.due.hand_out(claimed)] == [step.subject_id for step in claimed]
+    assert sorted(step.subject_id for step in claimed) == sorted(job.id for job in jobs)
+
+
 def test_a_step_that_was_handed_out_again_can_be_postponed(store: Store, job: JobRecord, clock: ManualClock) -> None:
     """A new message of a dead worker's step that could not be published is tried again soon."""
     begin(store, job)
