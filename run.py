@@ -206,12 +206,6 @@ def mutants(arguments: list[str]) -> int:
     return become(PYTHON, "-m", "tests.faults.mutation", *arguments)
 
 
-@command("people", "people and callers do what they like in a simulated world; further arguments go to pytest")
-def people(arguments: list[str]) -> int:
-    ensure("dev")
-    return run(PYTHON, "-m", "pytest", "tests/faults/test_people.py", "-m", "slow", *arguments)
-
-
 @command("chaos", "a shop at work while everything fails that can, for three minutes; --help lists its options")
 def chaos(arguments: list[str]) -> int:
     ensure("dev")
