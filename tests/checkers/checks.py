@@ -55,13 +55,17 @@ def nothing_is_paid_twice(evidence: Evidence) -> Iterator[str]:
     prompts = {*jobs, *evidence.accepted.values()}
     yield from _named("charged for no order of ours", [prompt for prompt in charges if prompt not in prompts])
     for prompt, job in jobs.items():
-        most = 1 + evidence.bound.more_per_job + evidence.more_allowed.get(job.id, 0)
+        forgotten = evidence.unremembered.get(job.id, 0)
+        most = 1 + evidence.bound.more_per_job + evidence.more_allowed.get(job.id, 0) + forgotten
         if charges[prompt] > most:
             yield f"{job.id} was charged {charges[prompt]} times, and {most} is the most allowed"
-        if charges[prompt] > job.submits:
+        if charges[prompt] > job.submits + forgotten:
             yield f"{job.id} was charged {charges[prompt]} times with {job.submits} intents"
     if evidence.bound.more_in_all is not None:
-        again = sum(max(0, charges[prompt] - 1 - evidence.more_allowed.get(job.id, 0)) for prompt, job in jobs.items())
+        explained = {
+            job.id: evidence.more_allowed.get(job.id, 0) + evidence.unremembered.get(job.id, 0) for job in jobs.values()
+        }
+        again = sum(max(0, charges[prompt] - 1 - explained[job.id]) for prompt, job in jobs.items())
         if again > evidence.bound.more_in_all:
             yield f"{again} times a job was paid for again, and {evidence.bound.more_in_all} times it may be"
 
@@ -218,7 +222,8 @@ def nothing_is_left_over(evidence: Evidence) -> Iterator[str]:
 def each_intent_came_first(evidence: Evidence) -> Iterator[str]:
     """Each request to the provider had a nonce that a record knows, unless a later one took its place."""
     by_prompt = {job.order.positive_prompt: job for job in evidence.jobs.values()}
-    accepted = [call for call in evidence.submits if call["charged"]]
+    forgotten = {job.order.positive_prompt for job in by_prompt.values() if evidence.unremembered.get(job.id)}
+    accepted = [call for call in evidence.submits if call["charged"] and str(call["positive_prompt"]) not in forgotten]
     for call in accepted:
         job = by_prompt.get(str(call["positive_prompt"]))
         if job is not None and job.epoch == 1 and job.nonce and call["nonce"] != job.nonce:

@@ -76,6 +76,8 @@ SCENARIOS: tuple[Scenario, ...] = (
               settings={"job_deadline_seconds": 60.0, "poll_growth": 4.0, "poll_overdue_seconds": 3600.0}),
 )  # fmt: skip
 
+BEYOND_SUBMISSION = ("broker sceneshift.poll", "broker sceneshift.notify")
+"""The first message of a job whose submission is over, whatever came of it."""
 LOSSY = Carriage(returns=0.0)
 """The broker does not hand out again what a killed worker was at: only the due index brings it back."""
 
@@ -87,8 +89,11 @@ def single_kills(scenario: Scenario) -> Iterator[tuple[KillPoint, ...]]:
         yield (KillPoint(number, after=True),)
 
 
-def pairs(first: Iterable[int], span: int) -> Iterator[tuple[KillPoint, ...]]:
-    """Two kills: after each of these effects, and after each of the `span` effects that follow in the run with it."""
-    for number in first:
-        for later in range(number + 1, number + span + 1):
-            yield (KillPoint(number, after=True), KillPoint(later, after=True))
+def pairs(scenario: Scenario, way: Iterable[int]) -> Iterator[tuple[KillPoint, ...]]:
+    """Two kills: after each of these effects, and after each that follows until the job has left its submission."""
+    for number in way:
+        first = KillPoint(number, after=True)
+        effects = scenario.play(first).effects
+        left = (later for later in range(number + 1, len(effects) + 1) if effects[later - 1] in BEYOND_SUBMISSION)
+        for later in range(number + 1, next(left, len(effects)) + 1):
+            yield (first, KillPoint(later, after=True))

@@ -13,8 +13,6 @@ from tests.faults.scenarios import LOSSY, SCENARIOS, Scenario, pairs, single_kil
 pytestmark = pytest.mark.timeout(1200)
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
-SECOND_LIFE_EFFECTS = 15
-"""So many effects of the second worker are tried after each kill of the first: its whole way through a submission."""
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -53,7 +51,7 @@ def test_two_kills_on_the_way_of_a_submission_break_no_promise(policy: str) -> N
     scenario = BY_NAME["happy path" if policy == "hold" else f"answer lost, {policy}"]
     effects = scenario.play().effects
     way = range(effects.index("broker sceneshift.submit") + 1, effects.index("redis note_submission") + 2)
-    for kills in pairs(way, SECOND_LIFE_EFFECTS):
+    for kills in pairs(scenario, way):
         outcome = scenario.play(*kills)
         assert outcome.problems == [], kills
 

@@ -27,6 +27,7 @@ from tests.factories import NOW
 from tests.faults import orders
 from tests.faults.bucket import CANARY_KEY, Bucket, Roads
 from tests.faults.kernel import Effect, Kernel, KillPoint, Process
+from tests.faults.memory import Memory
 from tests.faults.message_broker import Broker, Carriage
 from tests.faults.outside import Outside, Receiver, Weather
 from tests.faults.plan import Plan, StoreFault
@@ -67,14 +68,10 @@ class World:
     parts: Surroundings
     workers: list[Worker] = field(default_factory=list)
     shop: Shop = field(init=False)
-    forgettable: set[str] = field(default_factory=set)
     more_allowed: Counter[str] = field(default_factory=Counter)
     """Charges that a person has allowed, by job."""
-    _forgotten_intents: set[str] = field(default_factory=set)
-    """Nonces of intents that the job store had, and may have lost."""
-    unproven: list[str] = field(default_factory=list)
-    """Submissions that left us without an intent that the job store knew."""
     store: Store = field(init=False)
+    memory: Memory = field(init=False)
     _dead_files: bool = False
     _ticking: bool = False
     _recovering_since: float | None = None
@@ -83,6 +80,7 @@ class World:
     def __post_init__(self) -> None:
         self.shop = Shop(self.plan, self.parts, self.wake)
         self.store = open_job_store(self.parts.settings, patience=CALLER, client=self.parts.state.client(None, CALLER))
+        self.memory = Memory(self.kernel, self.parts.state, self.store)
 
     # The course of a run.
 
@@ -98,7 +96,7 @@ class World:
         """The workers run, and what can go wrong does."""
         self.kernel.latency = self._latency
         self.kernel.on_kill = self._bury
-        self.parts.provider.on_submission = self._prove
+        self.parts.provider.on_submission = self.memory.note_submission
         self._begin_faults()
         for _ in range(self.plan.workers):
             self._start_worker()
@@ -267,18 +265,10 @@ class World:
         state = self.parts.state
         if lost:
             self.kernel.counts["writes lost"] += lost
-            before = set(self._known_jobs())
-            self._forgotten_intents |= self._known_nonces()
-            state.lose(lost)
-            self.forgettable |= before - set(self._known_jobs())
+            with self.memory.of_a_loss():
+                state.lose(lost)
         state.fake.connected = True
         self.wake()
-
-    def _known_jobs(self) -> Iterator[str]:
-        for key in self.parts.state.fake.dbs[0]._dict:
-            name = key.decode()
-            if name.count(":") == 2 and ":job:" in name:
-                yield name.rpartition(":")[2]
 
     def strike(self, who: str, seconds: float) -> None:
         parts, back_at = self.parts, self.kernel.now + seconds
@@ -298,23 +288,13 @@ class World:
 
     # The evidence.
 
-    def _prove(self, nonce: str | None) -> None:
-        """At this moment a submission leaves us: a record must say so already, and be on disk."""
-        if nonce not in self._known_nonces() | self._forgotten_intents:
-            self.unproven.append(f"{nonce} was sent, and no record has its intent")
-
-    def _known_nonces(self) -> set[str]:
-        """Of the submissions that the job store has an intent of."""
-        with self.parts.state.seen():
-            jobs = [self.store.jobs.load(job_id) for job_id in list(self._known_jobs())]
-        return {job.nonce for job in jobs if job is not None and job.intent_at is not None}
-
     def evidence(self) -> Evidence:
         """What the run has left behind."""
         parts = self.parts
         seen: dict[str, Any] = {
             "webhooks": parts.outside.receiver.received,
-            "forgettable": frozenset(self.forgettable),
+            "forgettable": frozenset(self.memory.forgettable),
+            "unremembered": {} if self.plan.settings.get("intent_log") == "storage" else self.memory.unremembered,
             "more_allowed": self.more_allowed,
             "cancelled": dict(self.shop.cancelled),
             "was_turned_back": self.kernel.counts["writes lost"] > 0,
@@ -349,7 +329,7 @@ class World:
 
     def problems(self, evidence: Evidence) -> list[str]:
         """What breaks a promise in this run."""
-        return [*problems_of(evidence), *self.unproven]
+        return [*problems_of(evidence), *self.memory.unproven]
 
 
 def run(plan: Plan, seed: int | str, *, kills: tuple[KillPoint, ...] = (), keep_trace: bool = False) -> Outcome:
