@@ -15,6 +15,17 @@ QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "botocore": logg
 
 def configure_logging(*, log_format: str, log_level: str) -> None:
     """Every logger of this process writes one line per event, with the fields of its `extra`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(log_formatter(log_format))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(log_level)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(max(level, root.level))
+
+
+def log_formatter(log_format: str) -> logging.Formatter:
+    """What makes a line of an event: `json`, or `console` for people."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -28,18 +39,10 @@ def configure_logging(*, log_format: str, log_level: str) -> None:
         if log_format == "json"
         else [_escape_controls, structlog.dev.ConsoleRenderer()]
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
-        )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(log_level)
-    for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(max(level, root.level))
 
 
 def _escape_controls(

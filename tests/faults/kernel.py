@@ -81,6 +81,7 @@ class Kernel:
         now: unix seconds.
         random: where every choice of the run comes from.
         counts: how often what happened.
+        log: what the code has logged, by line; None when nobody asked for it.
     """
 
     def __init__(self, seed: int | str, *, now: float, kills: tuple[KillPoint, ...] = ()) -> None:
@@ -101,6 +102,7 @@ class Kernel:
         self._failure: BaseException | None = None
         self._closed = False
         self.keep_trace = False
+        self.log: list[str] | None = None
         self.trace: list[str] = []
 
     # What happens when.

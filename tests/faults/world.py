@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from tests.factories import NOW
 from tests.faults import orders
 from tests.faults.bucket import CANARY_KEY, Bucket, Roads
 from tests.faults.kernel import Effect, Kernel, KillPoint, Process
+from tests.faults.log_capture import logged
 from tests.faults.memory import Memory
 from tests.faults.message_broker import Broker, Carriage
 from tests.faults.outside import Outside, Receiver, Weather
@@ -299,6 +299,7 @@ class World:
             "cancelled": dict(self.shop.cancelled),
             "was_turned_back": self.kernel.counts["writes lost"] > 0,
             "captured": {
+                "the log": "\n".join(self.kernel.log or ()).encode(),
                 "the queues": b"\n".join(parts.broker.captured),
                 "the webhooks": b"\n".join(parts.outside.receiver.bodies),
                 "the bucket": b"\n".join(
@@ -332,10 +333,13 @@ class World:
         return [*problems_of(evidence), *self.memory.unproven]
 
 
-def run(plan: Plan, seed: int | str, *, kills: tuple[KillPoint, ...] = (), keep_trace: bool = False) -> Outcome:
+def run(
+    plan: Plan, seed: int | str, *, kills: tuple[KillPoint, ...] = (), keep_trace: bool = False, keep_log: bool = False
+) -> Outcome:
     """What becomes of this plan; the same plan, seed and kills give the same run, to the last effect."""
     kernel = Kernel(seed, now=NOW, kills=kills)
     kernel.keep_trace = keep_trace
+    kernel.log = [] if keep_log else None
     with opened(plan, kernel) as world:
         world.live()
         evidence = world.evidence()
@@ -354,7 +358,6 @@ def run(plan: Plan, seed: int | str, *, kills: tuple[KillPoint, ...] = (), keep_
 def opened(plan: Plan, kernel: Kernel) -> Iterator[World]:
     """A new world in a directory of its own, which is gone with it."""
     directory = Path(tempfile.mkdtemp(prefix="sceneshift-simulated-", dir=_memory_directory()))
-    logging.disable(logging.CRITICAL)
     settings = Settings(
         provider_url=BASE_URL + "/api/v1/bg-rep",
         provider_appcode=APPCODE,
@@ -366,7 +369,7 @@ def opened(plan: Plan, kernel: Kernel) -> Iterator[World]:
         appcode=APPCODE, quality="draft", seed=kernel.random.getrandbits(31),
         **{"median_seconds": 8.0, **plan.provider, "scenarios": (*plan.rules, *plan.lasting_rules)},
     )  # fmt: skip
-    with simulated(kernel):
+    with simulated(kernel), logged(kernel.log):
         provider = SimulatedProviderSite(kernel, config, settings)
         state = StateServer(kernel)
         broker = Broker(kernel, settings)
@@ -387,7 +390,6 @@ def opened(plan: Plan, kernel: Kernel) -> Iterator[World]:
         finally:
             kernel.close()
             provider.close()
-            logging.disable(logging.NOTSET)
             shutil.rmtree(directory, ignore_errors=True)
 
 
