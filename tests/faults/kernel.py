@@ -81,6 +81,8 @@ class Kernel:
         now: unix seconds.
         random: where every choice of the run comes from.
         counts: how often what happened.
+        effects: the labels of all effects, in their order.
+        continued: of each effect, whether it comes straight after the one before it, in the same activity.
         log: what the code has logged, by line; None when nobody asked for it.
     """
 
@@ -89,6 +91,8 @@ class Kernel:
         self.random = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.effects: list[str] = []
+        self.continued: list[bool] = []
+        self._last: tuple[_Fiber, Process] | None = None
         self.on_kill: Callable[[Process], None] = lambda _process: None
         self.latency: Callable[[Effect], float] = lambda _effect: 0.0
         self._kills = {(point.number, point.after) for point in kills}
@@ -228,6 +232,8 @@ class Kernel:
         if not process.is_alive or self._closed:
             raise KilledError(process.name)
         self.effects.append(label)
+        self.continued.append(self._last == (fiber, process))
+        self._last = (fiber, process)
         if len(self.effects) > EFFECTS_MAX:
             raise StuckError(f"{EFFECTS_MAX} effects, and no end: the last ones are {self.effects[-12:]}")
         number = len(self.effects)

@@ -102,7 +102,7 @@ def drawn_plan(seed: int) -> Plan:
         chosen = chance.sample(names, chance.randint(1, 3)) if chance.random() < 0.4 else []
         return [f"{name}={most * 10 ** -chance.uniform(0, 1.5):.4f}" for name in chosen]
 
-    jobs = chance.choice([1, 1, 2, 3])
+    jobs = chance.choice([1, 1, 1, 1, 2, 3])
     settings, lasting_rules = _drawn_settings(chance), some(TASKS, 0.4)
     if any(rule.startswith(("task-late", "task-unknown-status", "task-wavers")) for rule in lasting_rules):
         # Hours of waiting for the only slot are looked at every second, and show nothing new.

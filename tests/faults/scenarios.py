@@ -83,9 +83,13 @@ LOSSY = Carriage(returns=0.0)
 
 
 def single_kills(scenario: Scenario) -> Iterator[tuple[KillPoint, ...]]:
-    """A kill before and after every effect of the undisturbed course."""
-    for number in range(1, len(scenario.play().effects) + 1):
-        yield (KillPoint(number, after=False),)
+    """A kill before and after every effect of the undisturbed course.
+
+    Where an activity goes straight on from one effect to the next, a kill before the next is that after the one before.
+    """
+    for number, is_continued in enumerate(scenario.play().continued, start=1):
+        if not is_continued:
+            yield (KillPoint(number, after=False),)
         yield (KillPoint(number, after=True),)
 
 

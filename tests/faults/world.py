@@ -48,12 +48,13 @@ PERSON_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended. `effects` are the labels of all effects, in their order."""
+    """How a run ended; `effects`, `continued`, `counts` and `trace` are the kernel's."""
 
     seed: int | str
     problems: list[str]
     evidence: Evidence
     effects: list[str]
+    continued: list[bool]
     trace_hash: str
     counts: Counter[str]
     trace: list[str]
@@ -348,6 +349,7 @@ def run(
             problems=world.problems(evidence),
             evidence=evidence,
             effects=kernel.effects,
+            continued=kernel.continued,
             trace_hash=kernel.trace_hash,
             counts=kernel.counts,
             trace=kernel.trace,
