@@ -132,7 +132,10 @@ def what_is_stored_is_right(evidence: Evidence) -> Iterator[str]:
     unfinished = {
         job_folder(job.id) for job in evidence.jobs.values() if job.state not in {*STORED, JobState.CANCELLED}
     }
-    forgotten = {job_folder(job_id) for job_id in evidence.forgettable}
+    # Whoever stored them was told that they are stored; the job store forgot it, and the job took another way.
+    forgotten = {
+        job_folder(job_id) for job_id in (evidence.accepted if evidence.was_turned_back else evidence.forgettable)
+    }
     yield from _named("images of no job that has any", folders - wanted - unfinished - forgotten)
 
 

@@ -78,7 +78,7 @@ class Evidence:
         submits: the provider's submit calls in their order, with `nonce`, `result_key`, `charged`, `positive_prompt`.
         pictures: by result key, the digests of the pictures that the provider made, by index; empty when unknown.
         more_allowed: by job id, charges beyond the policy's that a person has asked for.
-        unremembered: by job id, submissions that the job store has forgotten and that nobody who lived could know of.
+        unremembered: by job id, submissions sent again after the job store had forgotten them, while nobody could know.
         forgettable: jobs that the job store may have lost, because it was turned back to before it had them.
         was_turned_back: the job store has lost what it had confirmed: what was told then may never have been, and may
             be told once more with another end.

@@ -15,6 +15,10 @@ from sceneshift.jobs.record import JobRecord
 from sceneshift.store.opening import Store
 from tests.faults.kernel import Kernel, Process
 from tests.faults.state_server import StateServer
+from workers.recovery_keeper import INTERVAL_SECONDS
+
+SECONDS_TO_LOOK = 2 * INTERVAL_SECONDS
+"""Within this time after a loss, the workers have looked at the job store and remembered it what they know."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,8 +27,9 @@ class Memory:
 
     Attributes:
         forgettable: jobs that the job store may have lost, because it was turned back to before it had them.
-        unremembered: by job, submissions that the store has forgotten and whose sender was dead by then.
-        unproven: submissions that left us without an intent that the job store knew.
+        unremembered: by job, submissions that were sent again after the store had forgotten them, while nobody else who
+            knew of them could have said so: their sender was dead, stood still, or was not yet to look.
+        unproven: submissions that left us without an intent that the job store knew, or with one of recovery mode.
     """
 
     kernel: Kernel
@@ -33,28 +38,48 @@ class Memory:
     forgettable: set[str] = field(default_factory=set)
     unremembered: Counter[str] = field(default_factory=Counter)
     unproven: list[str] = field(default_factory=list)
+    _lost_at: dict[str, float] = field(default_factory=dict)
+    """When the store lost the intent of a submission that was confirmed, by its nonce."""
     _forgotten: set[str] = field(default_factory=set)
     _senders: dict[str, Process] = field(default_factory=dict)
 
     def note_submission(self, nonce: str | None) -> None:
         """At this moment a submission leaves us: a record must say so already, and be on disk."""
-        if nonce not in self._forgotten and nonce not in self._intents():
+        intents, sender = self._intents(), self.kernel.process
+        job = intents.get(nonce or "")
+        if job is None and nonce not in self._forgotten:
             self.unproven.append(f"{nonce} was sent, and no record has its intent")
-        if nonce is not None and self.kernel.process is not None:
-            self._senders[nonce] = self.kernel.process
+        if job is not None and self._is_of_recovery(job):
+            self.unproven.append(f"{nonce} was sent in recovery mode")
+        if nonce is None or sender is None:
+            return
+        first = self._senders.setdefault(nonce, sender)
+        if job is not None and nonce in self._lost_at and first is not sender and not self._could_tell(first, nonce):
+            self.unremembered[job.id] += 1
+
+    def _could_tell(self, sender: Process, nonce: str) -> bool:
+        """Whether the submission's first sender has had the time to tell the store what it forgot."""
+        has_looked = self.kernel.now - self._lost_at[nonce] > SECONDS_TO_LOOK
+        return has_looked and sender.is_alive and sender.stopped_until <= self.kernel.now
+
+    def _is_of_recovery(self, job: JobRecord) -> bool:
+        with self.state.seen():
+            recovery = self.store.recovery.state()
+        return recovery is not None and job.intent_at is not None and job.intent_at > recovery.since
 
     @contextmanager
-    def of_a_loss(self) -> Iterator[None]:
-        """The job store loses writes inside: what it knew before is compared with what it knows afterwards."""
+    def of_a_loss(self, *, were_confirmed: bool) -> Iterator[None]:
+        """The job store loses writes inside: what it knew before is compared with what it knows afterwards.
+
+        Unless these writes were confirmed, a submission among them was sent too early, and nothing excuses that.
+        """
         jobs, intents = set(self._known()), self._intents()
         self._forgotten |= set(intents)
         yield
         self.forgettable |= jobs - set(self._known())
-        left = self._intents()
-        for nonce, job in intents.items():
-            sender = self._senders.get(nonce)
-            if nonce not in left and sender is not None and not sender.is_alive:
-                self.unremembered[job.id] += 1
+        if were_confirmed:
+            left = self._intents()
+            self._lost_at.update({nonce: self.kernel.now for nonce in intents if nonce not in left})
 
     def _intents(self) -> dict[str, JobRecord]:
         """The submissions of which the job store has an intent, by their nonces."""

@@ -81,7 +81,8 @@ def _kills(name: str) -> Iterator[str]:
         outcome = scenario.play(*kills)
         yield from outcome.problems
         [job] = outcome.evidence.jobs.values()
-        if kills[0].number > kept and job.state is not scenario.ends:
+        is_kept = kills[0].number + kills[0].after > kept
+        if is_kept and job.state is not scenario.ends:
             yield f"{scenario.name}, killed at effect {kills[0].number}, ended as {job.state}"
 
 
@@ -108,11 +109,13 @@ def _answer_outage_kill() -> Iterator[str]:
     [scenario] = [each for each in SCENARIOS if each.name == "happy path"]
     answered = scenario.play().effects.index("provider submit") + 1
     fault = StoreFault(kind="away", at_effect=answered + 1, seconds=20.0)
-    outcome = scenario.play(KillPoint(answered + 4, after=True), plan=replace(scenario.plan, store_faults=(fault,)))
-    yield from outcome.problems
-    for job in outcome.evidence.jobs.values():
-        if job.state is not scenario.ends:
-            yield f"the answer was there, and the job is {job.state}"
+    plan = replace(scenario.plan, store_faults=(fault,))
+    for number in range(answered + 2, answered + 10):
+        outcome = scenario.play(KillPoint(number, after=True), plan=plan)
+        yield from outcome.problems
+        for job in outcome.evidence.jobs.values():
+            if job.state is not scenario.ends:
+                yield f"the answer was there, and the job is {job.state} after a kill at {number}"
 
 
 _NAMED: dict[str, Search] = {"budget": _budget, "answer, outage, kill": _answer_outage_kill}

@@ -32,7 +32,7 @@ from tests.faults.state_server import StateServer
 from workers.health import Heartbeat
 from workers.leases import LeaseKeeper
 from workers.outage_watch import OutageWatch
-from workers.recovery_keeper import RecoveryKeeper
+from workers.recovery_keeper import INTERVAL_SECONDS, RecoveryKeeper
 from workers.recurring import Recurring
 from workers.spool_keeper import SpoolKeeper
 from workers.timekeeper import Timekeeper
@@ -104,8 +104,10 @@ class Worker:
     _keepers: dict[str, Recurring] = field(init=False)
     _busy: set[str] = field(default_factory=set)
     _next: dict[str, float] = field(default_factory=dict)
-    looked_at: tuple[int, int] = (-1, -1)
+    _looked_at: tuple[int, int] = (-1, -1)
     """How many submissions there had been, and losses of the store, when the recovery keeper looked last."""
+    _noticed: tuple[int, int] = (-1, -1)
+    _looks_at: float = 0.0
 
     def __post_init__(self) -> None:
         world, process, settings = self.world, self.process, self.world.settings
@@ -162,6 +164,16 @@ class Worker:
 
         kernel.start(self.process, take)
 
+    @property
+    def is_to_look(self) -> bool:
+        """Whether the recovery keeper's next look, one of those that it takes every two seconds, is of any use."""
+        world = self.world
+        happened = (world.provider.submissions, world.state.losses)
+        if happened != self._noticed:
+            self._noticed = happened
+            self._looks_at = world.kernel.now + world.kernel.random.uniform(0, INTERVAL_SECONDS)
+        return happened != self._looked_at
+
     def look_around(self, inheritances: Callable[[], bool], *, is_first: bool) -> None:
         """Whatever keeper has something to do takes its turn; of all timekeepers the first one's, and some others'."""
         world = self.world
@@ -173,9 +185,8 @@ class Worker:
             self.turn("leases")
         if state.field(keys.breaker, "reason") == OUTAGE:
             self.turn("outage")
-        known = (world.provider.submissions, state.losses)
-        if state.has(keys.recovery) or known != self.looked_at:
-            self.looked_at = known
+        if state.has(keys.recovery) or (self.is_to_look and now >= self._looks_at):
+            self._looked_at = self._noticed
             self.turn("recovery")
         if self.spool.has_deferred or inheritances():
             self.turn("spool")

@@ -205,7 +205,10 @@ class World:
         restless = (
             state.has(keys.recovery)
             or self._has_inheritances()
-            or any(worker.spool.has_deferred or worker.services.holds.current() for worker in self.workers)
+            or any(
+                worker.spool.has_deferred or worker.services.holds.current() or worker.is_to_look
+                for worker in self.workers
+            )
             or (moment < math.inf and state.field(keys.breaker, "reason") == OUTAGE)
         )
         if restless:
@@ -251,9 +254,10 @@ class World:
                 state.fake.connected = False
                 state.drop_connections()
                 lost = self._losses(fault, state.unsynced) if fault.kind == "power cut" else 0
-                kernel.at(kernel.now + fault.seconds, lambda: self._come_back(lost))
+                kernel.at(kernel.now + fault.seconds, lambda: self._come_back(lost, were_confirmed=not state.has_wait))
             case "stale copy":
-                self._come_back(self._losses(fault, state.written_since(kernel.now - fault.seconds)))
+                lost = self._losses(fault, state.written_since(kernel.now - fault.seconds))
+                self._come_back(lost, were_confirmed=True)
             case refusal:
                 state.line.refusal = refusal
                 kernel.at(kernel.now + fault.seconds, lambda: setattr(state.line, "refusal", ""))
@@ -261,12 +265,12 @@ class World:
     def _losses(self, fault: StoreFault, most: int) -> int:
         return most if fault.loses_all else self.kernel.random.randint(0, most)
 
-    def _come_back(self, lost: int) -> None:
-        """The job store answers again, and has forgotten its last writes."""
+    def _come_back(self, lost: int, *, were_confirmed: bool) -> None:
+        """The job store answers again, and has forgotten its last writes, of which it may have confirmed some."""
         state = self.parts.state
         if lost:
             self.kernel.counts["writes lost"] += lost
-            with self.memory.of_a_loss():
+            with self.memory.of_a_loss(were_confirmed=were_confirmed):
                 state.lose(lost)
         state.fake.connected = True
         self.wake()
