@@ -41,6 +41,8 @@ class Memory:
     _lost_at: dict[str, float] = field(default_factory=dict)
     """When the store lost the intent of a submission that was confirmed, by its nonce."""
     _forgotten: set[str] = field(default_factory=set)
+    _begun: frozenset[str] | None = None
+    """The intents that there were when a person began recovery mode."""
     _senders: dict[str, Process] = field(default_factory=dict)
 
     def note_submission(self, nonce: str | None) -> None:
@@ -49,7 +51,7 @@ class Memory:
         job = intents.get(nonce or "")
         if job is None and nonce not in self._forgotten:
             self.unproven.append(f"{nonce} was sent, and no record has its intent")
-        if job is not None and self._is_of_recovery(job):
+        if self._begun is not None and nonce not in self._begun and self.state.has(self.store.keys.recovery):
             self.unproven.append(f"{nonce} was sent in recovery mode")
         if nonce is None or sender is None:
             return
@@ -62,10 +64,9 @@ class Memory:
         has_looked = self.kernel.now - self._lost_at[nonce] > SECONDS_TO_LOOK
         return has_looked and sender.is_alive and sender.stopped_until <= self.kernel.now
 
-    def _is_of_recovery(self, job: JobRecord) -> bool:
-        with self.state.seen():
-            recovery = self.store.recovery.state()
-        return recovery is not None and job.intent_at is not None and job.intent_at > recovery.since
+    def note_recovery(self) -> None:
+        """Recovery mode was begun just now: only what has its intent already may still be sent."""
+        self._begun = frozenset(self._intents())
 
     @contextmanager
     def of_a_loss(self, *, were_confirmed: bool) -> Iterator[None]:

@@ -20,11 +20,12 @@ from pathlib import Path
 import click
 
 from tests.faults.kernel import KillPoint
+from tests.faults.message_broker import Carriage
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.plan import StoreFault
 from tests.faults.scenarios import SCENARIOS, single_kills
 from tests.faults.searching import look_at
-from tests.faults.store_faults import KINDS_THAT_LOSE, courses_with, struck_everywhere
+from tests.faults.store_faults import KINDS_OF_LOSS, course, courses_with, struck_everywhere
 from tests.faults.world import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +59,7 @@ def searches_of(mutant: Mutant) -> Iterator[tuple[str, Search]]:
             yield name, lambda rest=rest: _seeds(int(rest))  # type: ignore[misc]
         elif name in _NAMED:
             yield name, _NAMED[name]
-        elif name in KINDS_THAT_LOSE:
+        elif name in KINDS_OF_LOSS:
             yield name, lambda name=name: _struck(name)  # type: ignore[misc]
         else:
             raise ValueError(f"{mutant.name}: there is no search {name!r}")
@@ -118,12 +119,25 @@ def _answer_outage_kill() -> Iterator[str]:
                 yield f"the answer was there, and the job is {job.state} after a kill at {number}"
 
 
-_NAMED: dict[str, Search] = {"budget": _budget, "answer, outage, kill": _answer_outage_kill}
+def _repeated_after_a_loss() -> Iterator[str]:
+    """A message comes again just after the job store has forgotten what the only worker did with it."""
+    plan = course("stale copy", seconds=3.0)
+    carriage = Carriage(repeated=1.0, delay_seconds=1.0)
+    for seed in range(5):
+        for where, outcome in struck_everywhere(replace(plan, workers=1, carriage=carriage), seed=f"repeated {seed}"):
+            yield from (f"{where}: {problem}" for problem in outcome.problems)
+
+
+_NAMED: dict[str, Search] = {
+    "budget": _budget,
+    "answer, outage, kill": _answer_outage_kill,
+    "a message repeated after a loss": _repeated_after_a_loss,
+}
 
 
 def _struck(kind: str) -> Iterator[str]:
-    for course in courses_with(kind):
-        for where, outcome in struck_everywhere(course):
+    for plan in courses_with(kind):
+        for where, outcome in struck_everywhere(plan):
             for problem in outcome.problems:
                 yield f"{where}: {problem}"
 

@@ -41,7 +41,7 @@ class StoreFault:
     """One accident of the job store, at a time after the beginning or at an effect of this number.
 
     Of the writes that it may lose, a power cut or a stale copy loses all with `loses_all`, and else as many as chance
-    has it.
+    has it. Beside `STORE_FAULTS` there is `recovery`: a person declares that the store has lost something.
     """
 
     kind: str

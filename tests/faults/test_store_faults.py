@@ -49,3 +49,9 @@ def test_a_copy_that_had_fallen_behind_is_not_paid_for_twice(intent_log: str, se
 def test_without_waitaof_a_power_cut_is_noticed() -> None:
     """A server that cannot say what its disk has loses up to a second, and what was lost is merged back or held."""
     assert_no_promise_is_broken(course("power cut", seconds=1.0, has_wait=False))
+
+
+@pytest.mark.parametrize("intent_log", ["redis", "storage"])
+def test_nothing_is_sent_from_the_moment_that_a_person_begins_recovery(intent_log: str) -> None:
+    """Whatever a worker is at: an intent that is not written yet is not written any more."""
+    assert_no_promise_is_broken(course("recovery", seconds=0.0, intent_log=intent_log))

@@ -258,6 +258,11 @@ class World:
             case "stale copy":
                 lost = self._losses(fault, state.written_since(kernel.now - fault.seconds))
                 self._come_back(lost, were_confirmed=True)
+            case "recovery":
+                # As `sceneshift recovery begin` does it.
+                with state.seen():
+                    self.store.recovery.begin("a person restored a copy", by="operator")
+                self.memory.note_recovery()
             case refusal:
                 state.line.refusal = refusal
                 kernel.at(kernel.now + fault.seconds, lambda: setattr(state.line, "refusal", ""))
