@@ -8,7 +8,8 @@ from tests.faults.plan import drawn_plan
 from tests.faults.searching import look_at
 from tests.faults.world import run
 
-SEEDS = 3000
+SEEDS = 500
+"""So many in each run of all tests; `python3 run.py simulate` tries three thousand."""
 TOGETHER = 50
 MET_WITHIN = 300
 
