@@ -27,8 +27,10 @@ class Memory:
 
     Attributes:
         forgettable: jobs that the job store may have lost, because it was turned back to before it had them.
-        unremembered: by job, submissions that were sent again after the store had forgotten them, while nobody else who
-            knew of them could have said so: their sender was dead, stood still, or was not yet to look.
+        looks: when each process began its last look at the store that it has ended.
+        unremembered: by job, submissions that were sent again after the store had forgotten them, while nobody who knew
+            of them could have said so: neither their sender nor any worker that has looked since was alive, awake, and
+            had had the time to look again.
         unproven: submissions that left us without an intent that the job store knew, or with one of recovery mode.
     """
 
@@ -38,12 +40,16 @@ class Memory:
     forgettable: set[str] = field(default_factory=set)
     unremembered: Counter[str] = field(default_factory=Counter)
     unproven: list[str] = field(default_factory=list)
+    looks: dict[Process, float] = field(default_factory=dict)
     _lost_at: dict[str, float] = field(default_factory=dict)
     """When the store lost the intent of a submission that was confirmed, by its nonce."""
     _forgotten: set[str] = field(default_factory=set)
     _begun: frozenset[str] | None = None
     """The intents that there were when a person began recovery mode."""
-    _senders: dict[str, Process] = field(default_factory=dict)
+    _sent: dict[str, tuple[Process, float]] = field(default_factory=dict)
+    """Who sent a submission first, and when."""
+    _witnesses: dict[str, list[Process]] = field(default_factory=dict)
+    """Who knew of a submission when the store forgot it."""
 
     def note_submission(self, nonce: str | None) -> None:
         """At this moment a submission leaves us: a record must say so already, and be on disk."""
@@ -55,14 +61,15 @@ class Memory:
             self.unproven.append(f"{nonce} was sent in recovery mode")
         if nonce is None or sender is None:
             return
-        first = self._senders.setdefault(nonce, sender)
-        if job is not None and nonce in self._lost_at and first is not sender and not self._could_tell(first, nonce):
+        first, _ = self._sent.setdefault(nonce, (sender, self.kernel.now))
+        if job is not None and nonce in self._lost_at and first is not sender and not self._could_be_told(nonce):
             self.unremembered[job.id] += 1
 
-    def _could_tell(self, sender: Process, nonce: str) -> bool:
-        """Whether the submission's first sender has had the time to tell the store what it forgot."""
-        has_looked = self.kernel.now - self._lost_at[nonce] > SECONDS_TO_LOOK
-        return has_looked and sender.is_alive and sender.stopped_until <= self.kernel.now
+    def _could_be_told(self, nonce: str) -> bool:
+        """Whether anybody who knew of the submission has had the time to tell the store what it forgot."""
+        now = self.kernel.now
+        has_time = now - self._lost_at[nonce] > SECONDS_TO_LOOK
+        return has_time and any(each.is_alive and each.stopped_until <= now for each in self._witnesses[nonce])
 
     def note_recovery(self) -> None:
         """Recovery mode was begun just now: only what has its intent already may still be sent."""
@@ -80,7 +87,16 @@ class Memory:
         self.forgettable |= jobs - set(self._known())
         if were_confirmed:
             left = self._intents()
-            self._lost_at.update({nonce: self.kernel.now for nonce in intents if nonce not in left})
+            for nonce in intents.keys() - left.keys():
+                self._lost_at[nonce] = self.kernel.now
+                self._witnesses[nonce] = self._knowing(nonce)
+
+    def _knowing(self, nonce: str) -> list[Process]:
+        """The submission's first sender, and whoever has looked at the store since."""
+        if nonce not in self._sent:
+            return []
+        sender, at = self._sent[nonce]
+        return [sender, *(process for process, looked_at in self.looks.items() if looked_at > at)]
 
     def _intents(self) -> dict[str, JobRecord]:
         """The submissions of which the job store has an intent, by their nonces."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from queue import SimpleQueue
 from typing import Any
 
-from fakeredis import FakeServer
 from fakeredis._commands import COMMANDS_WITH_SUB
 from fakeredis._helpers import SimpleError
 from fakeredis._socket import FakeSocket
@@ -35,7 +34,6 @@ class QuickSocket(FakeSocket):
             self.responses.put(response)
 
     def eval(self, script: bytes, numkeys: int, *keys_and_args: bytes) -> Any:
-        share_lua(self._server)
         if not _SHARED:
             result = super().eval(script, numkeys, *keys_and_args)
             _SHARED.update({name: value for name, value in vars(self._server).items() if name.startswith("_lua")})
@@ -63,8 +61,3 @@ class QuickSocket(FakeSocket):
         function, signature = self._name_to_func(command)
         given = [scripting_mixin._convert_redis_arg(arg) for arg in args]
         return self._convert_redis_result(lua_runtime, self._run_command(function, signature, given, True))
-
-
-def share_lua(server: FakeServer) -> None:
-    """This server has the Lua of all others."""
-    vars(server).update(_SHARED)

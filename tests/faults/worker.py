@@ -99,6 +99,8 @@ class Worker:
 
     process: Process
     world: Surroundings
+    on_look: Callable[[Process, float], None]
+    """Told when this process has looked whether the store has lost anything, and when it began to."""
     services: Services = field(init=False)
     timekeeper: Timekeeper = field(init=False)
     _keepers: dict[str, Recurring] = field(init=False)
@@ -157,8 +159,11 @@ class Worker:
         self._busy.add(name)
 
         def take() -> None:
+            began_at = kernel.now
             try:
                 self._next[name] = kernel.now + cast("Any", self._keepers[name])._turn()
+                if name == "recovery":
+                    self.on_look(self.process, began_at)
             finally:
                 self._busy.discard(name)
 

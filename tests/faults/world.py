@@ -141,7 +141,7 @@ class World:
         number = self.kernel.counts["worker started"] = self.kernel.counts["worker started"] + 1
         skew = self.kernel.random.uniform(-1, 1) * self.plan.skew_seconds
         process = Process(f"worker-{number}", wall_skew_seconds=skew)
-        self.workers.append(Worker(process, self.parts))
+        self.workers.append(Worker(process, self.parts, self.memory.looks.__setitem__))
         self.wake()
 
     def _bury(self, process: Process) -> None:
