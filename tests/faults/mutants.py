@@ -41,7 +41,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant("the intent does not wait for the disk", "sceneshift/store/jobs.py",
             "        if guard is None and not new_key:\n            return Applied",
             "        if not new_key:\n            return Applied",
-            "power cut", "seeds 600"),
+            "a power cut and a kill"),
     _mutant("an order does not wait for the disk", "sceneshift/store/jobs.py",
             "        if self._disk is None:\n            return script(keys=keys, args=args), None",
             "        if self._disk is None or script is self._accept:\n"

@@ -19,13 +19,18 @@ from pathlib import Path
 
 import click
 
-from tests.faults.kernel import KillPoint
-from tests.faults.message_broker import Carriage
+from tests.faults.kernel import KillPoint, StuckError
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.plan import StoreFault
 from tests.faults.scenarios import SCENARIOS, single_kills
 from tests.faults.searching import look_at
-from tests.faults.store_faults import KINDS_OF_LOSS, course, courses_with, struck_everywhere
+from tests.faults.store_faults import (
+    KINDS_OF_LOSS,
+    courses_with,
+    repeated_after_a_loss,
+    struck_everywhere,
+    struck_with_a_worker,
+)
 from tests.faults.world import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,11 +125,13 @@ def _answer_outage_kill() -> Iterator[str]:
 
 
 def _repeated_after_a_loss() -> Iterator[str]:
-    """A message comes again just after the job store has forgotten what the only worker did with it."""
-    plan = course("stale copy", seconds=3.0)
-    carriage = Carriage(repeated=1.0, delay_seconds=1.0)
-    for seed in range(5):
-        for where, outcome in struck_everywhere(replace(plan, workers=1, carriage=carriage), seed=f"repeated {seed}"):
+    for where, outcome in repeated_after_a_loss(seeds=5):
+        yield from (f"{where}: {problem}" for problem in outcome.problems)
+
+
+def _power_cut_and_kill() -> Iterator[str]:
+    for plan in courses_with("power cut"):
+        for where, outcome in struck_with_a_worker(plan):
             yield from (f"{where}: {problem}" for problem in outcome.problems)
 
 
@@ -132,6 +139,7 @@ _NAMED: dict[str, Search] = {
     "budget": _budget,
     "answer, outage, kill": _answer_outage_kill,
     "a message repeated after a loss": _repeated_after_a_loss,
+    "a power cut and a kill": _power_cut_and_kill,
 }
 
 
@@ -145,8 +153,11 @@ def _struck(kind: str) -> Iterator[str]:
 def check(mutant: Mutant) -> str:
     """The first thing that is found in this process's code; empty when nothing is."""
     for name, search in searches_of(mutant):
-        for finding in search():
-            return f"{name}: {' '.join(finding.split())}"
+        try:
+            for finding in search():
+                return f"{name}: {' '.join(finding.split())}"
+        except StuckError as error:
+            return f"{name}: it never comes to an end: {error}"
     return ""
 
 
@@ -183,7 +194,8 @@ def _found_in(copy: Path, mutant: Mutant) -> str:
     except subprocess.TimeoutExpired:
         return ""
     if process.returncode not in {CAUGHT, SURVIVED}:
-        return f"nothing works any more: {process.stderr.strip().splitlines()[-1:]}"
+        # Code that does not work at all shows nothing about the searches.
+        raise click.ClickException(f"{mutant.name}: its search broke off: {process.stderr.strip().splitlines()[-1:]}")
     return process.stdout.strip() if process.returncode == CAUGHT else ""
 
 

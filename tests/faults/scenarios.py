@@ -25,8 +25,9 @@ BASE = Plan(
     latency_seconds=0.002,
     restart_seconds=2.0,
     settings={"lease_seconds": 5.0, "poll_first_seconds": 5.0, "poll_growth": 2.0},
+    provider={"nonces": "ignored"},
 )
-"""One worker, so that whoever is killed was alone; another one starts soon."""
+"""One worker, so that whoever is killed was alone; another one starts soon. The provider takes a nonce twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class Scenario:
 
 def _scenario(name: str, ends: JobState, *rules: str, settings: dict[str, Any] | None = None, **plan: Any) -> Scenario:
     changed = replace(BASE, **{"rules": rules, **plan}, settings={**BASE.settings, **(settings or {})})
+    if changed.settings.get("nonce_contract") == "verified":
+        changed = replace(changed, provider={"nonces": "enforced"})
     return Scenario(name=name, plan=changed, ends=ends)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tests.faults.kernel import KillPoint
+from tests.faults.message_broker import Carriage
 from tests.faults.plan import Plan, StoreFault
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import Outcome, run
@@ -39,3 +41,29 @@ def struck_everywhere(plan: Plan, *, seed: str = "store") -> Iterator[tuple[str,
     for number in range(1, len(effects) + 1):
         struck = replace(plan, store_faults=(replace(fault, at_effect=number),))
         yield f"{fault.kind} before effect {number}, {effects[number - 1]}", run(struck, seed)
+
+
+def struck_with_a_worker(plan: Plan, *, seed: str = "store") -> Iterator[tuple[str, Outcome]]:
+    """The same where it also takes the worker that was at that effect, with all that it remembered."""
+    [fault] = plan.store_faults
+    effects = run(replace(plan, store_faults=()), seed).effects
+    for number in range(1, len(effects)):
+        struck = replace(plan, store_faults=(replace(fault, at_effect=number + 1),))
+        killed = (KillPoint(number, after=True),)
+        yield f"{fault.kind} and kill after effect {number}, {effects[number - 1]}", run(struck, seed, kills=killed)
+
+
+LOST_SECONDS = 0.9
+"""Less than the time from an order to its submission: the order is kept, and what its worker did is forgotten."""
+
+
+def repeated_after_a_loss(seeds: int) -> Iterator[tuple[str, Outcome]]:
+    """The job store forgets what its only worker did with a job, and the job's message comes once more at once."""
+    happy = course("stale copy", seconds=LOST_SECONDS)
+    plan = replace(happy, workers=1, carriage=Carriage(repeated=1.0, delay_seconds=1.0))
+    [fault] = plan.store_faults
+    for seed in range(seeds):
+        for tenths in range(10, 21):
+            at = tenths / 10
+            struck = replace(plan, store_faults=(replace(fault, at_seconds=at),))
+            yield f"stale copy after {at} s, seed {seed}", run(struck, f"repeated {seed}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.plan import Plan
-from tests.faults.store_faults import course, struck_everywhere
+from tests.faults.store_faults import course, repeated_after_a_loss, struck_everywhere, struck_with_a_worker
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -40,10 +40,24 @@ def test_a_power_cut_at_any_moment_forgets_nothing_that_was_confirmed(intent_log
 
 
 @pytest.mark.parametrize("intent_log", ["redis", "storage"])
+def test_a_power_cut_that_takes_the_worker_too_forgets_nothing_that_was_confirmed(intent_log: str) -> None:
+    """Nobody is left who remembers what the disk had not confirmed, and the provider takes a nonce twice."""
+    for where, outcome in struck_with_a_worker(course("power cut", seconds=1.0, intent_log=intent_log)):
+        assert outcome.counts["kill"] == outcome.counts["store power cut"] == 1, where
+        assert outcome.problems == [], where
+
+
+@pytest.mark.parametrize("intent_log", ["redis", "storage"])
 @pytest.mark.parametrize("seconds", [1.0, 30.0])
 def test_a_copy_that_had_fallen_behind_is_not_paid_for_twice(intent_log: str, seconds: float) -> None:
     """A stale replica is promoted while workers go on: what it forgot is remembered by them, or by the bucket."""
     assert_no_promise_is_broken(course("stale copy", seconds=seconds, intent_log=intent_log))
+
+
+def test_a_worker_bears_witness_before_it_sends_again_what_the_store_forgot() -> None:
+    """The message comes again within the two seconds in which nobody has looked at the store that lost its writes."""
+    for where, outcome in repeated_after_a_loss(seeds=3):
+        assert outcome.problems == [], where
 
 
 def test_without_waitaof_a_power_cut_is_noticed() -> None:
