@@ -213,6 +213,13 @@ class Settings(BaseModel):
         description="A result image with more pixels is refused before decoding.",
     )
     result_timeout_seconds: float = Field(default=120.0, gt=0, description="Total time for fetching one result image.")
+    copy_concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=100,
+        description="So many images of jobs with several are copied at once, by each worker process; `1` copies the "
+        "images of a job one after the other.",
+    )
     url_lifetime_seconds: float = Field(
         default=86_400.0,
         ge=3600,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from urllib.parse import quote
 
 from sceneshift.errors import SceneshiftError
 from sceneshift.jobs.record import OutputImage
-from storage.images import ImageFacts, ImageRejectedError, inspect_image
+from storage.decoding import ImageDecoder
+from storage.images import ImageFacts, ImageRejectedError
 from storage.names import EXTENSIONS, output_name, output_prefix
 from storage.objects import (
     ObjectNotFoundError,
@@ -70,6 +70,7 @@ class CopyLimits:
 def copy_result(
     client: Downloader,
     store: ObjectStore,
+    decoder: ImageDecoder,
     *,
     url: str,
     job_id: str,
@@ -84,15 +85,16 @@ def copy_result(
     Raises:
         FetchError: the image could not be fetched (from the client, unchanged).
         ImageRejectedError: what was fetched may not be stored.
+        DecoderUnavailableError: nobody could look at it now.
         StorageError: the store failed; all but the programming errors are retryable.
     """
     names = {output_name(job_id, index, content_type) for content_type in EXTENSIONS}
     present = names.intersection(store.list(output_prefix(job_id, index)))
     if present:
-        return _read_back(store, min(present), index=index, limits=limits)
+        return _read_back(store, decoder, min(present), index=index, limits=limits)
     with _spool() as file:
         sent = client.download(url, file, max_bytes=limits.max_bytes, timeout_seconds=limits.timeout_seconds)
-        facts = inspect_image(file, max_pixels=limits.max_pixels)
+        facts = decoder.inspect(file, max_pixels=limits.max_pixels)
         key = output_name(job_id, index, facts.content_type)
         image = _described(store, key, index, facts, size_bytes=sent.size_bytes, sha256=sent.sha256)
         created = store.put(
@@ -104,7 +106,7 @@ def copy_result(
             metadata=_portable(metadata),
         )
     if not created:
-        return _read_back(store, image.key, index=index, limits=limits)
+        return _read_back(store, decoder, image.key, index=index, limits=limits)
     _confirm(store, image)
     return image
 
@@ -121,7 +123,7 @@ def _spool() -> Iterator[BinaryIO]:
         raise StorageRefusedError(f"the temporary file of a download failed ({type(error).__name__})") from error
 
 
-def _read_back(store: ObjectStore, key: str, *, index: int, limits: CopyLimits) -> OutputImage:
+def _read_back(store: ObjectStore, decoder: ImageDecoder, key: str, *, index: int, limits: CopyLimits) -> OutputImage:
     """The image that is stored under this key, read back and verified.
 
     Raises:
@@ -139,7 +141,9 @@ def _read_back(store: ObjectStore, key: str, *, index: int, limits: CopyLimits) 
     if info is not None and info.sha256 not in {None, sha256}:
         raise StoredImageDamagedError(f"{key}: the bytes are not the ones that were written")
     try:
-        facts = inspect_image(io.BytesIO(body), max_pixels=limits.max_pixels)
+        with _spool() as file:
+            file.write(body)
+            facts = decoder.inspect(file, max_pixels=limits.max_pixels)
     except ImageRejectedError as error:
         raise StoredImageDamagedError(f"{key}: {error.code}: {error}") from error
     if key.rpartition(".")[2] != EXTENSIONS[facts.content_type]:

@@ -1,7 +1,11 @@
 """What an image really is, found out by decoding it: neither its name nor its declared type is asked.
 
 A result comes from a foreign server. It is believed to be an image when its first bytes say PNG, JPEG or WEBP, its size
-is within the limit before anything is decoded, it has one frame, and every pixel of it decodes.
+is within the limit before anything is decoded, it has one frame, every pixel of it decodes, and a PNG is whole by its
+own checksums.
+
+Decoders are large programs in C that eat what strangers send: a worker lets them run in a process of their own
+(`storage/decoding.py`), which calls this.
 """
 
 from __future__ import annotations
@@ -10,11 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from sceneshift.errors import SceneshiftError
+from storage.image_headers import DamagedHeaderError, IncompleteHeaderError, RareVariantError, format_of, read_header
+from storage.png_structure import DamagedPngError, check_chunks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MAGIC_BYTES = 12
+_HEADER_BYTES = 64
+"""The canvas of a WEBP file stands within the first thirty."""
 _OTHER_FORMATS = (b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0", b"%PDF", b"%!PS", b"8BPS", b"\0\0\0\x0cjP  ")
 
 
@@ -59,6 +66,12 @@ class AnimatedImageError(ImageRejectedError):
     code = "animated"
 
 
+class DecoderFailedError(ImageRejectedError):
+    """Raised when decoding it ended the decoder twice: by a crash, or for want of time or memory."""
+
+    code = "decoder_failed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
     """What decoding has shown; width and height in pixels, as stored (an EXIF rotation is not applied)."""
@@ -75,28 +88,51 @@ def inspect_image(file: BinaryIO, *, max_pixels: int) -> ImageFacts:
         ImageRejectedError: it is not such an image.
     """
     file.seek(0)
-    image_format = _format_of(file.read(_MAGIC_BYTES))
+    head = file.read(_HEADER_BYTES)
+    image_format = _format_of(head)
+    if image_format == "WEBP":
+        _check_canvas(head, max_pixels)
     file.seek(0)
     with _opened(file, image_format) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            raise TooManyPixelsError(f"{width} by {height} pixels are more than the allowed {max_pixels}")
+        _check_pixels(width, height, max_pixels)
         if (frames := getattr(image, "n_frames", 1)) != 1:
             raise AnimatedImageError(f"{frames} frames instead of one")
         _decode(image)
+    if image_format == "PNG":
+        _check_png(file)
     return ImageFacts(content_type=f"image/{image_format.lower()}", width=width, height=height)
 
 
 def _format_of(head: bytes) -> str:
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
+    image_format = format_of(head)
+    if image_format is not None:
+        return image_format
     if head.startswith(_OTHER_FORMATS) or head[4:8] == b"ftyp":
         raise FormatNotAllowedError("only PNG, JPEG and WEBP are accepted")
     raise NotAnImageError("the bytes do not begin like an image")
+
+
+def _check_canvas(head: bytes, max_pixels: int) -> None:
+    """A WEBP decoder reserves its whole canvas, twice, when it is opened: the size is looked at before that."""
+    try:
+        header = read_header(head)
+    except (IncompleteHeaderError, DamagedHeaderError, RareVariantError) as error:
+        raise TruncatedImageError(f"the WEBP header is damaged ({error or 'it breaks off'})") from error
+    if header is not None:
+        _check_pixels(header.width, header.height, max_pixels)
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"{width} by {height} pixels are more than the allowed {max_pixels}")
+
+
+def _check_png(file: BinaryIO) -> None:
+    try:
+        check_chunks(file)
+    except DamagedPngError as error:
+        raise TruncatedImageError(f"the PNG is damaged: {error}") from error
 
 
 def _opened(file: BinaryIO, image_format: str) -> Image:

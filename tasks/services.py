@@ -20,6 +20,7 @@ from sceneshift.settings import Settings, current_settings
 from sceneshift.store.connection import SERVICE
 from sceneshift.store.opening import Store, open_job_store
 from sceneshift.webhooks.signing import secret_key
+from storage.decoding import ImageDecoder, open_decoder
 from storage.objects import ObjectStore
 from storage.opening import open_store
 from tasks.holds import Holds, hang_seconds
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The ports of the steps: job store, provider, object store, HTTP to the outside, and messages."""
+    """The ports of the steps: job store, provider, object store, HTTP to the outside, a decoder, and messages."""
 
     settings: Settings
     policy: Policy
@@ -39,6 +40,7 @@ class Services:
     provider: Provider
     objects: ObjectStore
     fetcher: GuardedClient
+    decoder: ImageDecoder
     publisher: Publisher
     holds: Holds
     spool: Spool
@@ -65,6 +67,7 @@ def open_services(settings: Settings, app: Celery | None = None) -> Services:
         provider=BgRepProvider.from_settings(settings),
         objects=open_store(settings.storage_url),
         fetcher=GuardedClient(allow_hosts=settings.allow_hosts),
+        decoder=open_decoder(max_bytes=settings.result_max_bytes, max_pixels=settings.result_max_pixels),
         publisher=CeleryPublisher(settings, app),
         holds=Holds(hang_seconds(settings)),
         spool=Spool(settings.spool_path),

@@ -43,6 +43,8 @@ def settings(tmp_path: Path) -> Settings:
         query_rate=None,
         # So do tests of waiting for the disk: the session's server answers within its second.
         disk_wait_seconds=None,
+        # Tests of copying at once set it: one after the other, what happens is the same each time.
+        copy_concurrency=1,
         webhook_secret="whsec_" + "dGVzdC1zZWNyZXQtZm9yLXVuaXQtdGVzdHMtb25seQ==",
     )
 

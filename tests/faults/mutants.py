@@ -120,7 +120,7 @@ MUTANTS: tuple[Mutant, ...] = (
             '                log.warning("ignored", extra={"code": error.code})',
             "seeds 600"),
     _mutant("a result is not decoded", "storage/images.py",
-            "        _decode(image)\n", "", "seeds 600"),
+            '        _decode(image)\n    if image_format == "PNG":\n        _check_png(file)\n', "", "seeds 600"),
     _mutant("an unwanted result stays", FINALIZE,
             '        if job.cancel == "discard":\n            return _discard(services, job)',
             '        if job.cancel == "discard":\n'

@@ -20,6 +20,7 @@ from sceneshift.messages import CeleryPublisher
 from sceneshift.settings import Settings
 from sceneshift.store.connection import SERVICE, TIMEKEEPER
 from sceneshift.store.opening import open_job_store
+from storage.decoding import InProcessDecoder
 from tasks.holds import Holds
 from tasks.services import Services
 from tasks.spool import Spool, SpooledKey
@@ -121,6 +122,7 @@ class Worker:
             provider=world.provider.client(process),
             objects=world.bucket.store(store.clock),
             fetcher=cast("GuardedClient", world.outside),
+            decoder=InProcessDecoder(),
             publisher=CeleryPublisher(settings, world.broker.app),
             holds=Holds(),
             spool=SimulatedSpool(world.directory / "spool", world.kernel),

@@ -374,6 +374,8 @@ def opened(plan: Plan, kernel: Kernel) -> Iterator[World]:
         provider_appcode=APPCODE,
         spool_directory=str(directory / "spool"),
         webhook_secret=SECRET,
+        # An activity is one thread: what threads of their own would do is not the kernel's to order.
+        copy_concurrency=1,
         **{"submit_rate": None, "query_rate": None, "preflight": False, **plan.settings},
     )
     config = SimulatorConfig(

@@ -62,7 +62,7 @@ class MemoryStore:
     def list(self, prefix: str) -> Iterator[str]:
         check_prefix(prefix)
         self.before("list", prefix)
-        yield from [key for key in self.objects if key.startswith(prefix)]
+        yield from [key for key in list(self.objects) if key.startswith(prefix)]
 
     def delete(self, key: str) -> None:
         check_key(key)

@@ -27,6 +27,7 @@ from storage.copying import (
     StoredImageDamagedError,
     copy_result,
 )
+from storage.decoding import InProcessDecoder
 from storage.directory import DirectoryStore
 from storage.images import ImageRejectedError, TooManyPixelsError
 from storage.names import output_name
@@ -79,7 +80,9 @@ def copy(
     limits: CopyLimits = LIMITS,
     metadata: dict[str, str] | None = None,
 ) -> OutputImage:
-    return copy_result(server, store, url=URL, job_id=JOB_ID, index=index, limits=limits, metadata=metadata or {})
+    return copy_result(
+        server, store, InProcessDecoder(), url=URL, job_id=JOB_ID, index=index, limits=limits, metadata=metadata or {}
+    )
 
 
 def place(store: MemoryStore, content: bytes, content_type: str, *, index: int = 0) -> str:
@@ -262,9 +265,27 @@ def test_the_guarded_client_is_what_downloads(tmp_path: Path) -> None:
         client, store = GuardedClient(allow_hosts=["127.0.0.1"]), DirectoryStore(tmp_path)
         base = f"http://127.0.0.1:{server.server_port}"
         try:
-            image = copy_result(client, store, url=f"{base}/0.png", job_id=JOB_ID, index=0, limits=LIMITS, metadata={})
+            image = copy_result(
+                client,
+                store,
+                InProcessDecoder(),
+                url=f"{base}/0.png",
+                job_id=JOB_ID,
+                index=0,
+                limits=LIMITS,
+                metadata={},
+            )
             with pytest.raises(FetchStatusError):
-                copy_result(client, store, url=f"{base}/gone", job_id=JOB_ID, index=1, limits=LIMITS, metadata={})
+                copy_result(
+                    client,
+                    store,
+                    InProcessDecoder(),
+                    url=f"{base}/gone",
+                    job_id=JOB_ID,
+                    index=1,
+                    limits=LIMITS,
+                    metadata={},
+                )
         finally:
             client.close()
             server.shutdown()

@@ -14,6 +14,7 @@ from sceneshift.settings import Settings
 from sceneshift.store.deliveries import Delivery
 from sceneshift.store.due import DueStep
 from sceneshift.store.opening import Store
+from storage.decoding import InProcessDecoder
 from tasks.finalize import finalize
 from tasks.holds import Holds
 from tasks.notify import notify
@@ -52,6 +53,7 @@ class Workshop:
             provider=self.provider,
             objects=self.bucket,
             fetcher=cast("GuardedClient", self.web),
+            decoder=InProcessDecoder(),
             publisher=self.publisher,
             holds=self.holds,
             spool=Spool(settings.spool_path),
