@@ -90,6 +90,7 @@ def test_the_step_does_not_end_before_its_slowest_image(work: Workshop) -> None:
     waiting = work.job(job.id)
     assert (waiting.state, waiting.blocked_by) == (JobState.STORING, "http_status")
     assert [output.index for output in waiting.outputs] == [1, 3]
+    work.web.on_download = lambda _url: None
     work.web.files[urls[2]] = picture(seed=2)
     work.wake(job.id)
     after = work.job(job.id)
