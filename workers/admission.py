@@ -1,5 +1,7 @@
 """Which due steps are published now, and which are put off: by an open breaker, a long queue, urgent jobs, or a rate.
 
+Of copies that are due at once, those come first whose result URLs end first.
+
 What is put off waits at the due index, where it costs nothing and where urgent jobs pass it, and its record says why.
 """
 
@@ -25,9 +27,22 @@ SLOT_LOOKS_APART_SECONDS = 0.02
 FILLED_SLOWLY = frozenset({"sceneshift.submit"})
 """Callers publish urgent jobs to this queue themselves: what comes from here must not stand in front of them."""
 
+STORING = "sceneshift.finalize"
+SLOWEST_COPIES_PER_SECOND = 10.0
+"""Copies that found no room come back at this rate at least, however little the fleet had to do lately."""
+
 QueueLength = Callable[[str], int]
 Sorted = tuple[list[DueStep], list[PutOff]]
 """What goes on, and what does not."""
+
+
+def earliest_expiry_first(steps: list[DueStep]) -> list[DueStep]:
+    """The steps in the order in which their result URLs end.
+
+    The URLs of one provider live equally long from the moment at which it has finished, so that moment orders them. It
+    needs no reading of URLs, whose forms differ and which need not say when they end.
+    """
+    return sorted(steps, key=lambda step: step.rendered_at)
 
 
 class Admission:
@@ -54,7 +69,33 @@ class Admission:
             parked = self._parking.sort(steps)
             steps, put_off = self._by_queue(task, parked.through) if parked.through else ([], [])
             return [*parked.probe, *steps], [*parked.put_off, *put_off]
+        if task == STORING:
+            return self._by_expiry(task, steps)
         return self._by_queue(task, steps)
+
+    def _by_expiry(self, task: str, steps: list[DueStep]) -> Sorted:
+        """Copies whose result URLs end first, as many as their queue has room for; the others come back in this order.
+
+        What stands in the queue is taken in its order, so it is kept short: otherwise, after an outage of the store,
+        URLs that live for an hour would be copied while those that live for a minute stand behind them.
+        """
+        length, begun_per_second = self._length(task), self._rates.per_second(task)
+        lease_seconds = self._store.due.lease_seconds
+        admission = admit(
+            queue_length=length, begun_per_second=begun_per_second, lease_seconds=lease_seconds, filled_slowly=True
+        )
+        steps = earliest_expiry_first(steps)
+        ready = [step for step in steps if admission.waiting or not step.waiting][: admission.fresh]
+        chosen = {step.subject_id for step in ready}
+        rest = [step for step in steps if step.subject_id not in chosen]
+        if not rest:
+            return ready, []
+        pause_seconds = PUBLISH_RETRY_SECONDS
+        if length is not None:
+            pause_seconds = pause_for_room(length, begun_per_second, lease_seconds)
+        apart_seconds = 1 / max(begun_per_second, SLOWEST_COPIES_PER_SECOND)
+        why = BROKER if length is None else BACKLOG
+        return ready, [PutOff(steps=rest, blocked_by=why, pause_seconds=pause_seconds, apart_seconds=apart_seconds)]
 
     def _by_queue(self, task: str, steps: list[DueStep]) -> Sorted:
         """What the task's queue takes: nothing twice while its first message may still be in there."""

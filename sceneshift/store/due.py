@@ -6,6 +6,7 @@ is its entry here, which outlives all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ class DueStep:
 
     `waiting` says that an earlier message of it was not taken yet; `is_new`, that nobody has ever been at the job;
     `state` is the job's; `claimed_until` is the due time that the claim has set, '' for a step that was not claimed.
+    `rendered_at` is when its provider had finished, in unix seconds, and infinite before.
     `unknown` says what this release does not know of the record, so that the step must be left alone; then the rest
     may be empty.
     """
@@ -59,6 +61,7 @@ class DueStep:
     is_new: bool = False
     state: str = ""
     claimed_until: str = ""
+    rendered_at: float = math.inf
     unknown: str = ""
 
     @property
@@ -249,7 +252,7 @@ class DueIndex:
 
 
 _CLAIM_FIELDS = (
-    *("sku", "parent_step", "job_id", "fence", "begun"),
+    *("sku", "parent_step", "job_id", "fence", "begun", "rendered_at"),
     *sorted({*JOB_WORDS.words, *DELIVERY_WORDS.words}),
 )
 
@@ -260,6 +263,14 @@ def _is_ours(subject_id: str) -> bool:
 
 def _words_of(subject_id: str) -> Vocabulary:
     return DELIVERY_WORDS if subject_id.startswith("dlv_") else JOB_WORDS
+
+
+def _time_of(text: str | None) -> float:
+    """The stored time, or infinity: it only orders, so a damaged one must not stop the claim of all others."""
+    try:
+        return float(text or "inf")
+    except ValueError:
+        return math.inf
 
 
 def _due_step(subject_id: str, row: Mapping[str, str | None], claimed_until: str) -> DueStep:
@@ -277,5 +288,6 @@ def _due_step(subject_id: str, row: Mapping[str, str | None], claimed_until: str
         is_new=not row["fence"] and not parent_step,
         state=row["state"] or "",
         claimed_until=claimed_until,
+        rendered_at=_time_of(row["rendered_at"]),
         unknown=unknown,
     )

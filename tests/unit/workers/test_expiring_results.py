@@ -58,7 +58,7 @@ class Outage:
     jobs: int
     queue: deque[StepMessage] = field(default_factory=deque)
     ids: list[str] = field(default_factory=list)
-    copied: int = 0
+    copied: float = 0.0
 
     def live(self) -> int:
         """Everything has happened; returns how many images were lost."""
