@@ -35,7 +35,7 @@ def test_what_finds_no_room_comes_back_in_the_order_of_expiry(office: Office, cl
     young, old, middle = storing(office, 60.0, 3000.0, 1500.0)
     office.later(clock, LEASE)
     assert office.publisher.messages == []
-    times = [due_at(office.store, job.id) for job in (old, middle, young)]
+    times = [due_at(office.store, job.id) or 0.0 for job in (old, middle, young)]
     assert times == sorted(times)
     assert len(set(times)) == 3
     waiting = office.store.jobs.load(old.id)
