@@ -113,6 +113,21 @@ class Settings(BaseModel):
         description="Where workers put the keys of accepted submissions before the job store hears of them: a "
         "directory on a local disk that outlives the worker; `none` does without.",
     )
+    spill_directory: str = Field(
+        default="none",
+        min_length=1,
+        description="Where workers put result images that the store does not take, before their URLs end: a directory "
+        "on a local disk that outlives the worker; `none` does without.",
+    )
+    spill_after_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="So long after the provider has finished, an image that the store does not take is put there. "
+        "Less than half the life of the provider's result URLs.",
+    )
+    spill_max_bytes: int = Field(
+        default=10_000_000_000, gt=0, description="So much may lie in that directory; what is over waits for the store."
+    )
     storage_url: str = Field(
         default="file:///var/lib/sceneshift/results",
         description="Where results go: `s3://bucket/prefix?endpoint_url=…&region=…` or `file:///directory`.",
@@ -270,6 +285,11 @@ class Settings(BaseModel):
     def spool_path(self) -> Path | None:
         """The spool's directory, if there is to be one."""
         return None if self.spool_directory.strip().lower() == "none" else Path(self.spool_directory)
+
+    @property
+    def spill_path(self) -> Path | None:
+        """The directory of images that the store does not take, if there is to be one."""
+        return None if self.spill_directory.strip().lower() == "none" else Path(self.spill_directory)
 
     @property
     def effective_broker_url(self) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from socket import gethostname
 
 from sceneshift.errors import SceneshiftError
 from sceneshift.fetch_errors import FetchBlockedError, FetchStatusError
 from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputImage
 from sceneshift.provider.protocol import Succeeded
-from storage.copying import CopyLimits, copy_result
+from storage.copying import CopyLimits, Downloader, copy_result
+from storage.images import ImageRejectedError
+from storage.objects import StorageError
 from tasks.services import Services
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,8 @@ class Copying:
         self.outputs = {output.index: output for output in job.outputs}
         self.lost: list[MissingOutput] = []
         self.delayed: JobFault | None = None
+        self.is_spilled = False
+        """An image is on this machine's disk, and waits for the store alone."""
 
     def copy_all(self) -> None:
         """Each ordered image is stored, lost for a reason that no later try can mend, or delayed."""
@@ -82,21 +88,47 @@ class Copying:
             return self._copy_from(fresh[index], index)
 
     def _copy_from(self, url: str, index: int) -> OutputImage:
-        job, services, settings = self._job, self._services, self._services.settings
-        return copy_result(
-            services.fetcher,
-            services.objects,
-            services.decoder,
-            url=url,
-            job_id=job.id,
-            index=index,
-            limits=CopyLimits(
-                max_bytes=settings.result_max_bytes,
-                max_pixels=settings.result_max_pixels,
-                timeout_seconds=settings.result_timeout_seconds,
-            ),
-            metadata={"job-id": job.id, "sku": job.sku or ""},
-        )
+        services = self._services
+        spilled = services.spill.find(self._job.id, index)
+        try:
+            image = copy_image(services, self._job, index, spilled or services.fetcher, url=url)
+        except StorageError as error:
+            if spilled is not None or (self._is_time_to_spill() and self._spill(url, index)):
+                self.is_spilled = True
+                error.message = f"{error.message}; image {index} is on the disk of {gethostname()} meanwhile"
+            raise
+        except ImageRejectedError:
+            if spilled is None:
+                raise
+            # The disk has damaged it: the URL is the better source, if it lives.
+            spilled.remove()
+            return self._copy_from(url, index)
+        if spilled is not None:
+            spilled.remove()
+        return image
+
+    def _is_time_to_spill(self) -> bool:
+        """The store has not taken the image for so long that its URL may end first."""
+        services = self._services
+        age_seconds = services.store.clock.now() - (self._job.rendered_at or 0.0)
+        return services.spill.is_on and age_seconds >= services.settings.spill_after_seconds
+
+    def _spill(self, url: str, index: int) -> bool:
+        """Whether the image is on this machine's disk now, verified; the log says why it is not."""
+        job, services, limits = self._job, self._services, copy_limits(self._services)
+        try:
+            with tempfile.TemporaryFile() as file:
+                sent = services.fetcher.download(
+                    url, file, max_bytes=limits.max_bytes, timeout_seconds=limits.timeout_seconds
+                )
+                services.decoder.inspect(file, max_pixels=limits.max_pixels)
+                is_kept = services.spill.keep(job.id, index, file, size_bytes=sent.size_bytes)
+        except (SceneshiftError, OSError) as error:
+            log.warning("result.not_spilled", extra={"job_id": job.id, "index": index, "error": type(error).__name__})
+            return False
+        if is_kept:
+            log.warning("result.spilled", extra={"job_id": job.id, "index": index})
+        return is_kept
 
     def _fresh_urls(self) -> tuple[str, ...]:
         """The provider was asked once; no fewer of the ordered images than before, or the old URLs stay."""
@@ -113,6 +145,30 @@ class Copying:
 
     def _lose(self, index: int, code: str, message: str) -> None:
         self.lost.append(MissingOutput(index=index, code=code, message=message))
+
+
+def copy_limits(services: Services) -> CopyLimits:
+    """What one image may cost, by the settings."""
+    settings = services.settings
+    return CopyLimits(
+        max_bytes=settings.result_max_bytes,
+        max_pixels=settings.result_max_pixels,
+        timeout_seconds=settings.result_timeout_seconds,
+    )
+
+
+def copy_image(services: Services, job: JobRecord, index: int, source: Downloader, *, url: str) -> OutputImage:
+    """The job's image of this index is in the store, from this source; errors as in `copy_result`."""
+    return copy_result(
+        source,
+        services.objects,
+        services.decoder,
+        url=url,
+        job_id=job.id,
+        index=index,
+        limits=copy_limits(services),
+        metadata={"job-id": job.id, "sku": job.sku or ""},
+    )
 
 
 @cache

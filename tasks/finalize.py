@@ -16,9 +16,9 @@ from sceneshift.jobs.events import ImagesStored, StoringDelayed
 from sceneshift.jobs.pauses import store_backoff_seconds
 from sceneshift.jobs.record import JobFault, JobRecord, OutputImage
 from storage.manifest import ManifestConflictError, read_manifest, write_manifest
-from storage.names import job_folder, manifest_name
 from storage.objects import StorageError
 from tasks.copying import Copying
+from tasks.dropped_results import remove_if_dropped, remove_results
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
@@ -49,47 +49,25 @@ def finalize_job(services: Services, job_id: str, step: str) -> Report:
                 event = _delayed(job, copying.urls, tuple(copying.outputs.values()), error)
         report = conclude(services, job, event)
         if "skipped" in report:
-            _remove_if_dropped(services, job)
+            remove_if_dropped(services, job)
         return report
 
 
 def _discard(services: Services, job: JobRecord) -> Report:
     """Nothing of the job is in the bucket, and the job has ended as its owner asked."""
     try:
-        _remove(services, job)
+        remove_results(services, job)
     except StorageError as error:
         return conclude(services, job, _delayed(job, job.urls, job.outputs, error))
     return conclude(services, job, ImagesStored(outputs=(), missing=()))
 
 
-def _remove(services: Services, job: JobRecord) -> None:
-    """Nothing of the job is in the bucket, the manifest gone first.
-
-    Raises:
-        StorageError: the bucket did not do it.
-    """
-    keys = sorted(services.objects.list(f"{job_folder(job.id)}/"), key=lambda key: key != manifest_name(job.id))
-    for key in keys:
-        services.objects.delete(key)
-
-
-def _remove_if_dropped(services: Services, job: JobRecord) -> None:
-    """A slow run has stored images while another removed them because nobody wants them: they are removed again."""
-    current = services.store.jobs.load(job.id)
-    if current is None or current.cancel != "discard":
-        return
-    try:
-        _remove(services, job)
-    except StorageError as error:
-        log.warning("result.not_removed", extra={"job_id": job.id, "error": error.code})
-
-
 def _delayed(
-    job: JobRecord, urls: tuple[str, ...], outputs: tuple[OutputImage, ...], error: SceneshiftError
+    job: JobRecord, urls: tuple[str, ...], outputs: tuple[OutputImage, ...], error: SceneshiftError | JobFault
 ) -> StoringDelayed:
     """The bucket is the shop's own, so it is waited for, however long that takes."""
     return StoringDelayed(
-        outputs=outputs,
+        outputs=tuple(sorted(outputs, key=lambda output: output.index)),
         urls=urls,
         fault=JobFault(code=error.code, message=error.message),
         retry_in_seconds=store_backoff_seconds(job),
@@ -97,6 +75,8 @@ def _delayed(
 
 
 def _next_event(services: Services, job: JobRecord, copying: Copying) -> StoringDelayed | ImagesStored:
+    if copying.delayed is not None and copying.is_spilled:
+        return _delayed(job, copying.urls, tuple(copying.outputs.values()), copying.delayed)
     return after_copying(
         job,
         outputs=tuple(copying.outputs.values()),

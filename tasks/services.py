@@ -24,6 +24,7 @@ from storage.decoding import ImageDecoder, open_decoder
 from storage.objects import ObjectStore
 from storage.opening import open_store
 from tasks.holds import Holds, hang_seconds
+from tasks.spill import Spill
 from tasks.spool import Spool
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Services:
     publisher: Publisher
     holds: Holds
     spool: Spool
+    spill: Spill
     monotonic: Callable[[], float] = elapsed
     """Seconds of this machine, for how late a request may be sent."""
     wall_clock: Callable[[], float] = time.time
@@ -71,6 +73,7 @@ def open_services(settings: Settings, app: Celery | None = None) -> Services:
         publisher=CeleryPublisher(settings, app),
         holds=Holds(hang_seconds(settings)),
         spool=Spool(settings.spool_path),
+        spill=Spill(settings.spill_path, max_bytes=settings.spill_max_bytes),
     )
 
 
@@ -112,3 +115,4 @@ def check_worker_settings(settings: Settings) -> None:
             raise ConfigurationError(f"SCENESHIFT_WEBHOOK_SECRET: {error.message}") from None
     open_store(settings.storage_url)
     Spool(settings.spool_path).check()
+    Spill(settings.spill_path, max_bytes=settings.spill_max_bytes).check()

@@ -21,6 +21,7 @@ from workers.leases import LeaseKeeper
 from workers.outage_watch import OutageWatch
 from workers.recovery_keeper import RecoveryKeeper
 from workers.recurring import Recurring
+from workers.spill_keeper import SpillKeeper
 from workers.spool_keeper import SpoolKeeper
 from workers.timekeeper import Timekeeper
 
@@ -60,7 +61,7 @@ class TimekeeperStep(bootsteps.StartStopStep):
         )
         self._recovery = RecoveryKeeper(services)
         self._recovery.start()
-        self._until_stopped = [SpoolKeeper(services), OutageWatch(services), self._timekeeper]
+        self._until_stopped = [SpoolKeeper(services), SpillKeeper(services), OutageWatch(services), self._timekeeper]
         for each in self._until_stopped:
             each.start()
 

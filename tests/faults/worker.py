@@ -23,6 +23,7 @@ from sceneshift.store.opening import open_job_store
 from storage.decoding import InProcessDecoder
 from tasks.holds import Holds
 from tasks.services import Services
+from tasks.spill import Spill
 from tasks.spool import Spool, SpooledKey
 from tests.faults.bucket import Bucket
 from tests.faults.kernel import Kernel, Process
@@ -126,6 +127,7 @@ class Worker:
             publisher=CeleryPublisher(settings, world.broker.app),
             holds=Holds(),
             spool=SimulatedSpool(world.directory / "spool", world.kernel),
+            spill=Spill(None, max_bytes=0),
             wall_clock=lambda: world.kernel.now + process.wall_skew_seconds,
         )
         timing = open_job_store(settings, patience=TIMEKEEPER, client=world.state.client(process, TIMEKEEPER))

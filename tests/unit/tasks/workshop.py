@@ -20,6 +20,7 @@ from tasks.holds import Holds
 from tasks.notify import notify
 from tasks.poll import poll
 from tasks.services import Services, provide_services
+from tasks.spill import Spill
 from tasks.spool import Spool
 from tasks.steps import Report
 from tasks.submit import submit
@@ -57,6 +58,7 @@ class Workshop:
             publisher=self.publisher,
             holds=self.holds,
             spool=Spool(settings.spool_path),
+            spill=Spill(settings.spill_path, max_bytes=settings.spill_max_bytes),
             wall_clock=clock.now,
         )
         provide_services(self.services)
