@@ -21,6 +21,7 @@ from workers.bootsteps import QueueLengths, TimekeeperStep
 from workers.embedded.processes import free_port
 from workers.embedded.redis_server import RedisServer
 from workers.outage_watch import OutageWatch
+from workers.spill_keeper import SpillKeeper
 from workers.spool_keeper import SpoolKeeper
 from workers.timekeeper import Timekeeper
 
@@ -74,7 +75,7 @@ def test_what_the_last_tasks_need_goes_on_after_the_worker_was_told_to_stop(work
         assert leases is not None
         assert recovery is not None
         until_stopped = list(step._until_stopped)
-        assert {type(each) for each in until_stopped} == {Timekeeper, SpoolKeeper, OutageWatch}
+        assert {type(each) for each in until_stopped} == {Timekeeper, SpoolKeeper, SpillKeeper, OutageWatch}
         for end in (step.stop, step.terminate):
             end(worker)
             assert not any(each._thread.is_alive() for each in until_stopped)
