@@ -152,7 +152,7 @@ def _check_host(host: str, literal: Address | None, *, is_allowed: bool) -> None
     if literal is not None:
         if reason := denial_reason(literal, local_allowed=is_allowed):
             raise FetchBlockedError(reason=f"{host}: {reason}")
-    elif not is_allowed and ("." not in host or host.endswith(INTERNAL_SUFFIXES)):
+    elif not is_allowed and ("." not in host or f".{host}".endswith(INTERNAL_SUFFIXES)):
         raise FetchBlockedError(reason=f"{host}: a name of the local network")
 
 

@@ -77,7 +77,6 @@ def _attempt(services: Services, delivery: Delivery, job: JobRecord, url: str) -
         }
         answer = services.fetcher.post(url, body, headers, timeout_seconds=settings.webhook_timeout_seconds)
     except FetchBlockedError as error:
-        log.warning("webhook.blocked", extra={"delivery_id": delivery.id, "reason": error.reason})
         return AttemptOutcome(summary=error.code, final=True)
     except SceneshiftError as error:
         log.warning("webhook.not_sent", extra={"delivery_id": delivery.id, "error": str(error)})

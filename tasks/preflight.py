@@ -6,18 +6,14 @@ so none is taken for a second look that cannot change the answer.
 
 from __future__ import annotations
 
-import logging
-
-from sceneshift.fetch_errors import FetchBlockedError, FetchError
+from sceneshift.fetch_errors import FetchError
 from sceneshift.provider.protocol import RenderItem
 from storage.image_headers import ImageHeader
 from storage.source_images import HEAD_MAX_BYTES, Param, check_pair, is_decided, of_fetch_error, read_source
 from tasks.services import Services
 
-log = logging.getLogger(__name__)
 
-
-def check_sources(services: Services, job_id: str, item: RenderItem) -> None:
+def check_sources(services: Services, item: RenderItem) -> None:
     """Both sources of this item can be fetched and rendered, as far as their first bytes tell.
 
     It takes at most twice `source_timeout_seconds`, and 8 MiB of each source, of which about one is held at a time. A
@@ -26,12 +22,12 @@ def check_sources(services: Services, job_id: str, item: RenderItem) -> None:
     Raises:
         SourceError: one of them cannot, or they do not fit together.
     """
-    image = _look(services, job_id, "image", item.image)
-    mask = _look(services, job_id, "mask", item.mask)
+    image = _look(services, "image", item.image)
+    mask = _look(services, "mask", item.mask)
     check_pair(image, mask)
 
 
-def _look(services: Services, job_id: str, param: Param, url: str) -> ImageHeader | None:
+def _look(services: Services, param: Param, url: str) -> ImageHeader | None:
     settings = services.settings
     try:
         peek = services.fetcher.peek(
@@ -41,7 +37,5 @@ def _look(services: Services, job_id: str, param: Param, url: str) -> ImageHeade
             is_enough=is_decided,
         )
     except FetchError as error:
-        if isinstance(error, FetchBlockedError):
-            log.warning("source.blocked", extra={"job_id": job_id, "param": param, "reason": error.reason})
         raise of_fetch_error(param, error) from error
     return read_source(param, peek, max_bytes=settings.source_max_bytes)

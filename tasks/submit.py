@@ -66,7 +66,7 @@ def _submit_queued(services: Services, job: JobRecord) -> Report:
         item = _render_item(services, job)
         body = services.provider.request_body(item)
         if services.settings.preflight and not has_fit_sources(job):
-            check_sources(services, job.id, item)
+            check_sources(services, item)
     except SceneshiftError as error:
         return conclude(services, job, _unsendable(job, error))
     permit = services.store.permits.reserve_submission(job.id, holds_moment=admitted)

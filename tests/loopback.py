@@ -31,7 +31,7 @@ class Listener:
         self._reply = reply
         self._tls = tls
         self._ended = threading.Event()
-        self._socket = socket.create_server((address, 0))
+        self._socket = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.port: int = self._socket.getsockname()[1]
         self.connections = 0
         self.requests: list[bytes] = []
@@ -44,7 +44,7 @@ class Listener:
     def __exit__(self, *_error: object) -> None:
         self._ended.set()
         # Closing a socket does not wake up the thread that accepts on it; a connection does.
-        with socket.socket() as last:
+        with socket.socket(self._socket.family) as last:
             last.connect(self._socket.getsockname())
         self._thread.join()
         self._socket.close()

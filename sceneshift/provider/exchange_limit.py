@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from sceneshift.guarded_network import ExchangeTime
+from sceneshift.guarded_http.limits import ExchangeTime
 
 SEND_BY = "sceneshift_send_by"
 """The request's extension that says until when, on the transport's clock, its bytes may be sent; None: at any time."""

@@ -11,7 +11,6 @@ from contextlib import closing
 
 import pytest
 
-from sceneshift import guarded_network
 from sceneshift.address_rules import Address, denial_reason
 from sceneshift.fetch_errors import (
     FetchBlockedError,
@@ -19,7 +18,7 @@ from sceneshift.fetch_errors import (
     FetchStatusError,
     FetchTimeoutError,
 )
-from sceneshift.guarded_http import Downloaded, GuardedClient, resolve, retry_after_seconds
+from sceneshift.guarded_http import Downloaded, GuardedClient, network, resolve, retry_after_seconds
 from tests.loopback import NEVER, Listener, answer, answers, client_for, download, failed_download
 
 
@@ -30,7 +29,8 @@ def nat(monkeypatch: pytest.MonkeyPatch) -> None:
     def judge(address: Address, *, local_allowed: bool = False) -> str | None:
         return None if str(address) == "127.0.0.1" else denial_reason(address, local_allowed=local_allowed)
 
-    monkeypatch.setattr(guarded_network, "denial_reason", judge)
+    monkeypatch.setattr(network, "denial_reason", judge)
+    monkeypatch.setattr(network, "is_own", lambda _address: False)
 
 
 @pytest.fixture

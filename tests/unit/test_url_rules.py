@@ -127,6 +127,7 @@ REFUSED = {
         "http://vault.service.consul/",
         "http://wiki.corp/",
         "http://nas.home.arpa/",
+        "http://home.arpa/",
         "http://router.lan/",
     ],
     "malformed names": [
