@@ -146,8 +146,8 @@ class Settings(BaseModel):
     )
     allow_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Hosts that requests may reach although their addresses are private, separated by spaces, on any "
-        "port. For development, and for stores on the internal network.",
+        description="Hosts that requests may reach although their addresses are private or the worker's own, separated by "
+        "spaces, on any port. For development, and for stores on the internal network.",
     )
     key_prefix: str = Field(
         default="{sceneshift}",

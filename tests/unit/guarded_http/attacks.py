@@ -134,7 +134,7 @@ ATTACKS = (
     *_urls(
         1, "a name of this machine", "http://localhost/", "http://localhost./", "http://LOCALHOST:8080/",
         "http://app.localhost/", "http://localhost.localdomain/", "http://ip6-localhost/", "http://ip6-loopback/",
-        "http://vm/", "http://host.docker.internal/", "http://kubernetes.default.svc/", "http://0/",
+        "http://web-1/", "http://host.docker.internal/", "http://kubernetes.default.svc/", "http://0/",
     ),
     *_urls(
         2, "getaddrinfo reads it as 127.0.0.1", "http://2130706433/", "http://0x7f000001/", "http://0x7f.1/",
