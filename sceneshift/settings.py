@@ -219,7 +219,11 @@ class Settings(BaseModel):
         "known.",
     )
     result_max_bytes: int = Field(
-        default=50_000_000, gt=0, description="A result image larger than this is refused while it is being read."
+        default=50_000_000,
+        gt=0,
+        le=5_000_000_000,
+        description="A result image larger than this is refused while it is being read. At the most what one PUT to S3 "
+        "may carry.",
     )
     result_max_pixels: int = Field(
         default=40_000_000,

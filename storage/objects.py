@@ -22,8 +22,8 @@ from sceneshift.errors import SceneshiftError
 KEY_MAX_LENGTH = 512
 """Characters; S3 allows 1024 bytes, and the prefix of a store takes its part."""
 
-METADATA_MAX_BYTES = 2048
-"""Names and values together: the limit of S3 for user-defined metadata."""
+METADATA_MAX_BYTES = 1900
+"""Names and values together: S3 allows 2048 of user-defined metadata, and a store may add a checksum of its own."""
 
 # A segment never begins with a dot: `..` is impossible, and a store may keep files of its own under such names.
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", re.ASCII)
@@ -154,6 +154,11 @@ def check_prefix(prefix: str) -> None:
     """Return when this is the beginning of a possible object name; raise `InvalidObjectError` otherwise."""
     if len(prefix) > KEY_MAX_LENGTH or not _PREFIX.fullmatch(prefix):
         raise InvalidObjectError(f"{prefix[:80]!r} is not the beginning of an object name")
+
+
+def is_private(key: str) -> bool:
+    """Whether this is a name of the store's own, which no key can be: a segment begins with a dot."""
+    return key.startswith(".") or "/." in key
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:

@@ -65,7 +65,14 @@ def s3_errors(operation: str, key: str) -> Iterator[None]:
         raise InvalidObjectError(
             f"{operation} {key!r}: S3 cannot be asked for this ({type(error).__name__})"
         ) from error
-    except BotoCoreError as error:
+    except RecursionError as error:
+        # botocore asks after a bucket's region when it is redirected, and is redirected again.
+        raise StorageRefusedError(
+            f"{operation} {key!r}: the endpoint redirects every request; give the address that it leads to"
+        ) from error
+    except (BotoCoreError, AttributeError) as error:
+        # An error answer that carries the checksum of an object is wrapped by botocore 1.44, which then fails to read
+        # it: `'StreamingChecksumBody' object has no attribute 'strip'`.
         raise StorageUnavailableError(
             f"{operation} {key!r}: no answer of the store ({type(error).__name__})"
         ) from error

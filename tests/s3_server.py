@@ -97,7 +97,7 @@ def running_s3_server() -> Iterator[S3Server]:
             _wait_until_ready(server, process, log)
             yield server
         finally:
-            _stop(process)
+            stop_process(process)
 
 
 def find_program() -> str:
@@ -182,7 +182,8 @@ def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: P
     raise AssertionError(f"the S3 server did not become ready (exit code {process.poll()}):\n{tail}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes]) -> None:
+    """The process has ended."""
     process.terminate()
     try:
         process.wait(STOPPED_WITHIN_SECONDS)

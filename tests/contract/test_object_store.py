@@ -9,6 +9,7 @@ import threading
 import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
@@ -69,19 +70,19 @@ def test_the_first_object_of_a_name_stays(object_store: ObjectStore) -> None:
     assert (object_store.get(NAME), info.metadata) == (BODY, {"sku": "first"})
 
 
-def test_of_sixteen_writers_one_wins(object_store: ObjectStore) -> None:
+def test_of_sixteen_writers_one_wins(strong_store: ObjectStore) -> None:
     """When sixteen threads put one name at once, exactly one creates it, and all that is stored is that one's."""
     barrier = threading.Barrier(16)
 
     def write(number: int) -> bool:
         barrier.wait()
-        return put(object_store, body=b"%d" % number * 1000, metadata={"writer": str(number)})
+        return put(strong_store, body=b"%d" % number * 1000, metadata={"writer": str(number)})
 
     with ThreadPoolExecutor(16) as pool:
         created = list(pool.map(write, range(16)))
     assert created.count(True) == 1
     winner = created.index(True)
-    body, info = object_store.get(NAME), object_store.head(NAME)
+    body, info = strong_store.get(NAME), strong_store.head(NAME)
     assert info is not None
     assert body == b"%d" % winner * 1000
     assert info.metadata == {"writer": str(winner)}
@@ -245,7 +246,18 @@ def test_an_s3_link_works_for_a_plain_client(s3_store: ObjectStore) -> None:
         assert answer.headers["content-type"] == "image/png"
         assert client.get(link.url[:-4] + "0000").status_code == 403
         assert client.get(link.url.replace(NAME, "results/other.png")).status_code == 403
-        assert client.get(link.url.partition("?")[0]).status_code == 403
+        assert client.get(link.url.partition("?")[0]).status_code in {400, 403}
+
+
+def test_a_link_ends_when_it_says(s3_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that was signed two hours ago for one hour is refused; `expires_at` has said so."""
+    put(s3_store)
+    signed_at = datetime.now(UTC) - timedelta(hours=2)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: signed_at)
+    link = s3_store.link(NAME, lifetime_seconds=3600)
+    monkeypatch.undo()
+    with httpx.Client(trust_env=False) as client:
+        assert client.get(link.url).status_code in {400, 403}
 
 
 def test_an_s3_uri_names_bucket_prefix_and_key(s3_store: ObjectStore, s3_server: S3Server) -> None:

@@ -23,6 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from sceneshift.clock import Clock
+from storage.capabilities import Capabilities
 from storage.s3 import S3Store
 from tests.faults.kernel import Kernel
 
@@ -64,7 +65,7 @@ class Bucket:
     def store(self, clock: Clock) -> S3Store:
         """The real object store on this bucket."""
         _HUB.current = self
-        return S3Store(_client(), bucket=NAME, clock=clock)
+        return S3Store(_client(), bucket=NAME, clock=clock, capabilities=Capabilities())
 
     def answer(self, request: AWSRequest) -> AWSResponse:
         """What S3 says to this request, when it arrives and the answer comes back."""

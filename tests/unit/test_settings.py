@@ -206,6 +206,12 @@ def test_a_week_of_retention_is_enough() -> None:
     assert Settings(job_retention_seconds=7 * 86_400).job_retention_seconds == 604_800.0
 
 
+def test_no_result_is_larger_than_one_put() -> None:
+    """S3 takes 5 GB in one PUT; more would need parts, which nothing here sends."""
+    assert Settings(result_max_bytes=5_000_000_000).result_max_bytes == 5_000_000_000
+    assert "SCENESHIFT_RESULT_MAX_BYTES" in wrong({"SCENESHIFT_RESULT_MAX_BYTES": "5000000001"})
+
+
 def test_settings_are_frozen_and_known_by_name() -> None:
     """Nothing changes them while a process runs, and a misspelt keyword is refused."""
     with pytest.raises(ValidationError):

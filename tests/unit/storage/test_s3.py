@@ -20,6 +20,7 @@ from botocore.exceptions import (
 from botocore.stub import Stubber
 
 from sceneshift.clock import ManualClock
+from storage.capabilities import Capabilities
 from storage.objects import (
     BodyMismatchError,
     ObjectNotFoundError,
@@ -41,7 +42,8 @@ def stubbed_store() -> tuple[S3Store, Stubber]:
         aws_secret_access_key="only-for-tests",
         config=Config(signature_version="s3v4"),
     )
-    return S3Store(client, bucket="results", clock=ManualClock(1_795_392_000.9)), Stubber(client)
+    clock = ManualClock(1_795_392_000.9)
+    return S3Store(client, bucket="results", clock=clock, capabilities=Capabilities()), Stubber(client)
 
 
 def put(store: S3Store) -> bool:
