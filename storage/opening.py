@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from sceneshift.clock import Clock, SystemClock
 from sceneshift.errors import ConfigurationError, InvalidRequestError
 from storage.directory import DirectoryStore
 from storage.objects import InvalidObjectError, ObjectStore, check_key
+from storage.source_links import SOURCE_SPARE_SECONDS, SourceLinkTooShortError
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from storage.s3 import AddressingStyle, Checksums, S3Connection
+
+log = logging.getLogger(__name__)
 
 SOURCE_KEY_MAX_BYTES = 1024
 """The longest object name that S3 knows."""
@@ -43,12 +50,16 @@ def open_store(storage_url: str) -> ObjectStore:
     return DirectoryStore(_directory(parts))
 
 
-def fetchable_url(source: str, *, storage_url: str, lifetime_seconds: float) -> str:
+def fetchable_url(
+    source: str, *, storage_url: str, lifetime_seconds: float, expected_seconds: float = 0.0, clock: Clock | None = None
+) -> str:
     """A URL that an HTTP client without credentials can fetch: the source itself, or `s3://bucket/key` presigned.
 
-    An S3 source is reached as the results are: by the endpoint, region and style of the storage URL.
+    An S3 source is reached as the results are: by the endpoint, region and style of the storage URL. The link works for
+    `lifetime_seconds`, or as long as temporary credentials do; it is logged when that is less than `expected_seconds`.
 
     Raises:
+        SourceLinkTooShortError: the credentials are about to end.
         InvalidRequestError: the source is neither.
         ConfigurationError: an S3 source, but results go to a directory, so that there is nothing to sign with.
         StorageError: there are no credentials to sign with.
@@ -69,7 +80,26 @@ def fetchable_url(source: str, *, storage_url: str, lifetime_seconds: float) -> 
         )
     from storage.s3 import client_for, presigned_url  # noqa: PLC0415 - http sources must not need boto3
 
-    return presigned_url(client_for(_connection(parts)), bucket=bucket, key=key, lifetime_seconds=lifetime_seconds)
+    client = client_for(_connection(parts))
+    _check_credentials(client, expected_seconds=expected_seconds, now=(clock or SystemClock()).now())
+    return presigned_url(client, bucket=bucket, key=key, lifetime_seconds=lifetime_seconds)
+
+
+def _check_credentials(client: S3Client, *, expected_seconds: float, now: float) -> None:
+    """What is signed now can be fetched for a while yet."""
+    from storage.credentials import credentials_end_at  # noqa: PLC0415 - see fetchable_url
+
+    end = credentials_end_at(client)
+    if end is None:
+        return
+    left_seconds = end - now
+    if left_seconds < SOURCE_SPARE_SECONDS:
+        raise SourceLinkTooShortError(
+            f"the S3 credentials end in {max(0.0, left_seconds):.0f} s, too soon for an s3:// source to be fetched: "
+            "have them renewed earlier, or use ones that live longer"
+        )
+    if left_seconds < expected_seconds:
+        log.warning("source.link_short", extra={"seconds": round(left_seconds)})
 
 
 def _wrong(problem: str) -> ConfigurationError:

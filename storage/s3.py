@@ -24,6 +24,7 @@ from botocore.exceptions import BotoCoreError
 from sceneshift.clock import Clock, SystemClock
 from sceneshift.errors import ConfigurationError
 from storage.capabilities import Capabilities, capabilities_of
+from storage.credentials import credentials_end_at
 from storage.objects import (
     BodyMismatchError,
     Link,
@@ -242,7 +243,8 @@ class S3Store:
         url = presigned_url(
             self._client, bucket=self._bucket, key=self._name(key), lifetime_seconds=int(lifetime_seconds)
         )
-        return Link(url=url, expires_at=float(signed_at + int(lifetime_seconds)))
+        expires_at = float(signed_at + int(lifetime_seconds))
+        return Link(url=url, expires_at=min(expires_at, credentials_end_at(self._client) or expires_at))
 
     def uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._name(key)}"

@@ -23,6 +23,7 @@ from sceneshift.provider.protocol import RenderItem
 from sceneshift.store.jobs import RecoveringError
 from storage.opening import fetchable_url
 from storage.source_errors import SourceError
+from storage.source_links import source_link_seconds
 from tasks.preflight import check_sources
 from tasks.sending import conclude_lost, later, probe, send
 from tasks.services import Services, current_services
@@ -108,7 +109,12 @@ def _render_item(services: Services, job: JobRecord) -> RenderItem:
     order, settings = job.order, services.settings
 
     def fetchable(source: str) -> str:
-        return fetchable_url(source, storage_url=settings.storage_url, lifetime_seconds=settings.url_lifetime_seconds)
+        return fetchable_url(
+            source,
+            storage_url=settings.storage_url,
+            lifetime_seconds=source_link_seconds(settings.provider_retention_seconds),
+            expected_seconds=settings.job_deadline_seconds,
+        )
 
     return RenderItem(
         image=fetchable(order.image),

@@ -43,11 +43,15 @@ def command(*, ask_provider: bool, as_json: bool) -> None:
     else:
         # Redis and Celery are loaded by the commands that need them.
         from sceneshift.cli.doctor_messages import bad_messages  # noqa: PLC0415
-        from sceneshift.cli.doctor_settings import worker_findings  # noqa: PLC0415
+        from sceneshift.cli.doctor_settings import CAN_BE_OPENED, worker_findings  # noqa: PLC0415
+        from sceneshift.cli.doctor_storage import storage_findings  # noqa: PLC0415
         from sceneshift.cli.doctor_store import broker_finding, store_findings  # noqa: PLC0415
 
         about_messages, dropped = bad_messages(settings)
-        findings = [*worker_findings(settings), *store_findings(settings), broker_finding(settings), *about_messages]
+        findings = worker_findings(settings)
+        if any((each.what, each.finding) == ("storage", CAN_BE_OPENED) for each in findings):
+            findings += storage_findings(settings)
+        findings += [*store_findings(settings), broker_finding(settings), *about_messages]
         more = {"bad_messages": dropped}
     from sceneshift.cli.shown_settings import shown_settings  # noqa: PLC0415
 

@@ -22,6 +22,7 @@ from sceneshift.url_rules import canonical_hosts
 from sceneshift.webhooks.signing import secret_key
 
 OpenStore = Callable[[str], object]
+CAN_BE_OPENED = "can be opened"
 _CHECKOUT = Path(sceneshift.__file__).resolve().parents[1]
 _CORRECT = "correct the variable (docs/reference/settings.md)"
 
@@ -106,7 +107,7 @@ def _storage_finding(settings: Settings, open_store: OpenStore | None) -> Findin
         text = str(error) if may_be_told else f"{PREFIX}STORAGE_URL cannot be used ({type(error).__name__})"
         is_wrong = isinstance(error, ConfigurationError | ValueError)
         return failure("storage", text, _CORRECT, EXIT_USAGE if is_wrong else EXIT_FAILED)
-    return fine("storage", "can be opened")
+    return fine("storage", CAN_BE_OPENED)
 
 
 def _spool_finding(settings: Settings) -> Finding:

@@ -227,8 +227,9 @@ def test_a_good_deployment_is_all_right(doctor: Doctor, server: RedisServer) -> 
     assert said.code == 0
     server_s = ["server version", "server role", "eviction policy", "persistence"]
     workers_ = ["provider", "webhook secrets", "allowed hosts", "storage", "spool"]
+    storage_s = ["stored object", "links", "write conditions", "write checksums"]
     memory_s = ["disk wait", "intent log", "recovery mode", "records"]
-    whats = ["settings", *workers_, "job store", *server_s, *memory_s, "clock", "broker", "messages"]
+    whats = ["settings", *workers_, *storage_s, "job store", *server_s, *memory_s, "clock", "broker", "messages"]
     assert [line[6:22].strip() for line in said.out.splitlines()] == whats
     assert all(line.startswith("ok ") for line in said.out.splitlines())
     assert server.url in said.line("settings")
