@@ -146,8 +146,8 @@ class Settings(BaseModel):
     )
     allow_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Hosts that requests may reach although their addresses are private or the worker's own, separated by "
-        "spaces, on any port. For development, and for stores on the internal network.",
+        description="Hosts that requests may reach although their addresses are private or the worker's own, separated "
+        "by spaces, on any port. For development, and for stores on the internal network.",
     )
     key_prefix: str = Field(
         default="{sceneshift}",
@@ -238,6 +238,12 @@ class Settings(BaseModel):
         le=100,
         description="So many images of jobs with several are copied at once, by each worker process; `1` copies the "
         "images of a job one after the other.",
+    )
+    provenance: str = Field(
+        default="keep",
+        pattern="^(keep|embed)$",
+        description="`keep` stores results byte for byte as they came; `embed` writes into each that its background "
+        "was generated (IPTC `DigitalSourceType`, as XMP), and leaves the pixels and all other metadata alone.",
     )
     url_lifetime_seconds: float = Field(
         default=86_400.0,

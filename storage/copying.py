@@ -31,8 +31,8 @@ from storage.objects import (
 SPOOL_MEMORY_BYTES = 1024 * 1024
 """What of an image is kept in memory; the rest of a larger one is on the disk."""
 
-METADATA_VALUE_MAX_LENGTH = 512
-"""Characters that are kept of an encoded metadata value."""
+METADATA_VALUE_MAX_LENGTH = 768
+"""Characters that are kept of an encoded metadata value: an SKU of any 64 characters, whole."""
 
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 

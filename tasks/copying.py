@@ -15,7 +15,9 @@ from sceneshift.jobs.record import JobFault, JobRecord, MissingOutput, OutputIma
 from sceneshift.provider.protocol import Succeeded
 from storage.copying import CopyLimits, Downloader, copy_result
 from storage.images import ImageRejectedError
+from storage.object_metadata import object_metadata
 from storage.objects import StorageError
+from storage.provenance import downloader
 from tasks.services import Services
 
 log = logging.getLogger(__name__)
@@ -160,14 +162,14 @@ def copy_limits(services: Services) -> CopyLimits:
 def copy_image(services: Services, job: JobRecord, index: int, source: Downloader, *, url: str) -> OutputImage:
     """The job's image of this index is in the store, from this source; errors as in `copy_result`."""
     return copy_result(
-        source,
+        downloader(source, services.settings.provenance),
         services.objects,
         services.decoder,
         url=url,
         job_id=job.id,
         index=index,
         limits=copy_limits(services),
-        metadata={"job-id": job.id, "sku": job.sku or ""},
+        metadata=object_metadata(job),
     )
 
 

@@ -377,7 +377,7 @@ def test_strange_metadata_does_not_cost_an_image(tmp_path: Path) -> None:
     assert info is not None
     assert info.metadata["sku"] == "K%C3%BChl 100%25%0D%0Ax: y"
     assert "empty" not in info.metadata
-    assert len(info.metadata["long"]) <= 512
+    assert len(info.metadata["long"]) <= 768
 
 
 def test_a_large_image_is_not_kept_in_memory(tmp_path: Path) -> None:
