@@ -30,7 +30,7 @@ _CORRECT = "correct the variable (docs/reference/settings.md)"
 def worker_findings(settings: Settings) -> list[Finding]:
     """Whether provider, webhook secrets, allowed hosts and storage are set so that a worker starts."""
     try:
-        open_store = _service_store()
+        open_store = service_store()
     except ImportError as error:
         storage = failure("storage", f"the package {error.name} is missing", "install what the service needs")
         return [*_checked_values(settings, is_service=True), storage]
@@ -39,7 +39,7 @@ def worker_findings(settings: Settings) -> list[Finding]:
     return [*_checked_values(settings, is_service=is_service), _storage_finding(settings, open_store), *spool]
 
 
-def _service_store() -> OpenStore | None:
+def service_store() -> OpenStore | None:
     """How a worker opens its storage; None where the service is not beside this library.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sceneshift.client import cancel_job, current_client, enqueue_job, get_job
 from sceneshift.errors import InvalidRequestError, SceneshiftError, StoreUnavailableError
 from sceneshift.handle import JobEvent, JobSnapshot, snapshot_of
 from sceneshift.jobs.states import JobState
+from sceneshift.settings import current_settings
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
@@ -192,24 +194,29 @@ def cancel(job_id: str, *, keep_result: bool, as_json: bool) -> None:
 
 @command.command("enqueue")
 @click.option("--catalogue", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
-@click.option("--base-url", required=True, help="Where the provider finds the catalogue's files.")
+@click.option("--base-url", help="Where the provider finds the catalogue's files.")
+@click.option("--stage", is_flag=True, help="Instead: put the files into the bucket, where the provider finds them.")
 @click.option("--limit", type=click.IntRange(1), help="Only so many of its entries.")
 @click.option("--key-prefix", default="catalogue", show_default=True, help="Begins every idempotency key.")
 @as_json
-def enqueue(catalogue: Path, base_url: str, limit: int | None, *, key_prefix: str, as_json: bool) -> None:
+def enqueue(
+    catalogue: Path, base_url: str | None, limit: int | None, *, stage: bool, key_prefix: str, as_json: bool
+) -> None:
     """Order every entry of a catalogue: a folder with photos, masks and a catalogue.json.
 
-    The same entry is ordered once, however often this is called; another --key-prefix orders it anew.
+    The same entry is ordered once, however often this is called; another --key-prefix orders it anew. With --stage, so
+    does another photo of the same name.
     """
+    place = _placing(catalogue, base_url, stage=stage)
     jobs = [
         enqueue_job(
-            image=f"{base_url.rstrip('/')}/{entry['image']}",
-            mask=f"{base_url.rstrip('/')}/{entry['mask']}",
+            image=place(entry["image"]),
+            mask=place(entry["mask"]),
             positive_prompt=entry["positive_prompt"],
             num_output=entry.get("num_output"),
             seed=entry.get("seed"),
             sku=entry.get("sku"),
-            idempotency_key=f"{key_prefix}:{_digest(entry, base_url)}",
+            idempotency_key=f"{key_prefix}:{_digest(entry, base_url or place(entry['image']) + place(entry['mask']))}",
         )
         for entry in read_catalogue(catalogue)[:limit]
     ]
@@ -220,8 +227,28 @@ def enqueue(catalogue: Path, base_url: str, limit: int | None, *, key_prefix: st
             click.echo(job.id)
 
 
-def _digest(entry: dict[str, Any], base_url: str) -> str:
-    return hashlib.sha256(json.dumps([base_url, entry], sort_keys=True).encode()).hexdigest()[:32]
+def _placing(catalogue: Path, base_url: str | None, *, stage: bool) -> Callable[[str], str]:
+    """From a file's name in the catalogue to the URL at which the provider finds it."""
+    if stage == (base_url is not None):
+        raise click.UsageError("give either --base-url or --stage")
+    if base_url is not None:
+        return lambda name: f"{base_url.rstrip('/')}/{name}"
+    from sceneshift.cli.staging import stager  # noqa: PLC0415 - the service, which other commands do not need
+
+    staged = stager(current_settings())
+    return lambda name: staged(_inside(catalogue, name))
+
+
+def _inside(catalogue: Path, name: str) -> Path:
+    """The file of this name, which lies in the catalogue."""
+    path = (catalogue / name).resolve()
+    if not path.is_relative_to(catalogue.resolve()):
+        raise InvalidRequestError(f"{name!r} is not inside of the catalogue", param="catalogue")
+    return path
+
+
+def _digest(entry: dict[str, Any], place: str) -> str:
+    return hashlib.sha256(json.dumps([place, entry], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def read_catalogue(directory: Path) -> list[dict[str, Any]]:

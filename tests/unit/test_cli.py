@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import sys
@@ -13,7 +14,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import sceneshift.client
-from sceneshift.cli import COMMANDS, cli, exit_code_of, main
+from sceneshift.cli import COMMANDS, cli, exit_code_of, main, staging
 from sceneshift.client import Client
 from sceneshift.errors import (
     ConfigurationError,
@@ -31,6 +32,8 @@ from sceneshift.settings import Settings, current_settings
 from sceneshift.store.opening import Store
 from tests.factories import NOW, a_job, an_output
 from tests.unit.jobs.situations import FAULT, NONCE, SITUATIONS
+from tests.unit.storage.memory_store import MemoryStore
+from tests.unit.storage.pictures import picture
 from tests.unit.store.inspection import everything, place
 from tests.unit.workers.recording_publisher import RecordingPublisher
 from workers.embedded.processes import free_port
@@ -344,6 +347,59 @@ def test_a_catalogue_is_ordered_entry_by_entry(run: Run, tmp_path: Path, store: 
         ("https://shop.example/c/0.jpg", "S0"),
         ("https://shop.example/c/1.jpg", "S1"),
     ]
+
+
+class StagingStore(MemoryStore):
+    """A store in memory that passes for a bucket."""
+
+    def uri(self, key: str) -> str:
+        return f"s3://shots/{key}"
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_catalogue_s_files_may_be_staged(
+    run: Run, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the bucket under the hash of their bytes; the same ones are ordered once, another photo anew."""
+    bucket = StagingStore()
+    monkeypatch.setattr(staging, "service_store", lambda: lambda _url: bucket)
+    entry = {"image": "0.jpg", "mask": "0.png", "positive_prompt": "prompt"}
+    (tmp_path / "catalogue.json").write_text(json.dumps([entry]), encoding="utf-8")
+    (tmp_path / "0.png").write_bytes(picture("PNG"))
+    ids = []
+    for seed in (1, 1, 2):
+        (tmp_path / "0.jpg").write_bytes(picture("JPEG", seed=seed))
+        code, out, _ = run("jobs", "enqueue", "--catalogue", str(tmp_path), "--stage", "--json")
+        assert code == 0
+        ids.append(json.loads(out)[0]["id"])
+    assert ids[0] == ids[1] != ids[2]
+    job = store.jobs.load(ids[2])
+    assert job is not None
+    sha256 = hashlib.sha256(picture("JPEG", seed=2)).hexdigest()
+    assert job.order.image == f"s3://shots/sources/{sha256}.jpg"
+    assert len(bucket.objects) == 3
+
+
+@pytest.mark.parametrize("places", [(), ("--stage", "--base-url", "https://shop.example")])
+@pytest.mark.usefixtures("jobs")
+def test_a_catalogue_has_one_place(run: Run, tmp_path: Path, places: tuple[str, ...]) -> None:
+    """Neither and both are wrong usage."""
+    (tmp_path / "catalogue.json").write_text("[]", encoding="utf-8")
+    assert run("jobs", "enqueue", "--catalogue", str(tmp_path), *places)[0] == 2
+
+
+@pytest.mark.usefixtures("jobs")
+def test_only_files_of_the_catalogue_are_staged(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that somebody else wrote does not bring other files of this machine into the bucket."""
+    bucket = StagingStore()
+    monkeypatch.setattr(staging, "service_store", lambda: lambda _url: bucket)
+    (tmp_path / "secret.png").write_bytes(picture("PNG"))
+    catalogue = tmp_path / "catalogue"
+    catalogue.mkdir()
+    entry = {"image": "../secret.png", "mask": str(tmp_path / "secret.png"), "positive_prompt": "prompt"}
+    (catalogue / "catalogue.json").write_text(json.dumps([entry]), encoding="utf-8")
+    assert run("jobs", "enqueue", "--catalogue", str(catalogue), "--stage")[0] == 2
+    assert bucket.objects == {}
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", "[1]", '[{"image": "a"}]'])
