@@ -245,6 +245,11 @@ class Settings(BaseModel):
         description="`keep` stores results byte for byte as they came; `embed` writes into each that its background "
         "was generated (IPTC `DigitalSourceType`, as XMP), and leaves the pixels and all other metadata alone.",
     )
+    renditions: tuple[str, ...] = Field(
+        default=(),
+        description="Further files that are made of each result, separated by spaces: `thumbnail` (WEBP, at most 320 "
+        "pixels a side) and `webp` (in full size).",
+    )
     url_lifetime_seconds: float = Field(
         default=86_400.0,
         ge=3600,
@@ -256,7 +261,7 @@ class Settings(BaseModel):
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
     )
 
-    @field_validator("allow_hosts", "webhook_secret", mode="before")
+    @field_validator("allow_hosts", "renditions", "webhook_secret", mode="before")
     @classmethod
     def _split_words(cls, value: Any) -> Any:
         return tuple(value.split()) if isinstance(value, str) else value
@@ -265,6 +270,13 @@ class Settings(BaseModel):
     @classmethod
     def _read_none(cls, value: Any) -> Any:
         return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+    @field_validator("renditions")
+    @classmethod
+    def _check_renditions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(value) <= {"thumbnail", "webp"}:
+            raise ValueError("the words `thumbnail` and `webp` are known")
+        return tuple(sorted(set(value)))
 
     @field_validator("unknown_outcome")
     @classmethod

@@ -17,6 +17,7 @@ from sceneshift.jobs.pauses import store_backoff_seconds
 from sceneshift.jobs.record import JobFault, JobRecord, OutputImage
 from storage.manifest import ManifestConflictError, read_manifest, write_manifest
 from storage.objects import StorageError
+from storage.renditions import make_renditions
 from tasks.copying import Copying
 from tasks.dropped_results import remove_if_dropped, remove_results
 from tasks.services import Services, current_services
@@ -90,10 +91,11 @@ def _next_event(services: Services, job: JobRecord, copying: Copying) -> Storing
 
 def _committed(services: Services, job: JobRecord, event: ImagesStored) -> ImagesStored:
     """The event as the manifest has it: written now, or found as a run before this one wrote it."""
+    about: dict[str, Any] = {"sku": job.sku}
+    if kinds := services.settings.renditions:
+        about["renditions"] = make_renditions(services.objects, event.outputs, kinds)
     try:
-        write_manifest(
-            services.objects, job_id=job.id, images=event.outputs, missing=event.missing, about={"sku": job.sku}
-        )
+        write_manifest(services.objects, job_id=job.id, images=event.outputs, missing=event.missing, about=about)
     except ManifestConflictError:
         manifest = read_manifest(services.objects, job_id=job.id)
         if manifest is not None:

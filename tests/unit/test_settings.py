@@ -206,6 +206,13 @@ def test_a_week_of_retention_is_enough() -> None:
     assert Settings(job_retention_seconds=7 * 86_400).job_retention_seconds == 604_800.0
 
 
+def test_renditions_are_known_words() -> None:
+    """Each once, in one order, so that manifests do not depend on how they were written down."""
+    assert Settings.from_env({"SCENESHIFT_RENDITIONS": "webp  thumbnail webp"}).renditions == ("thumbnail", "webp")
+    assert Settings().renditions == ()
+    assert "thumbnail" in wrong({"SCENESHIFT_RENDITIONS": "avif"})
+
+
 def test_no_result_is_larger_than_one_put() -> None:
     """S3 takes 5 GB in one PUT; more would need parts, which nothing here sends."""
     assert Settings(result_max_bytes=5_000_000_000).result_max_bytes == 5_000_000_000

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from sceneshift.settings import Settings
+from storage.manifest import read_manifest
 from storage.xmp import DIGITAL_SOURCE_TYPE
 from tests.factories import an_order
 from tests.unit.tasks.workshop import Workshop
@@ -47,3 +48,24 @@ def test_the_bucket_s_metadata_lead_back_to_job_and_product(work: Workshop, sku:
         "prompt-sha256": hashlib.sha256(job.order.positive_prompt.encode()).hexdigest(),
     }
     assert all(value.isascii() and value.isprintable() for value in info.metadata.values())
+
+
+def test_renditions_are_in_the_manifest_when_it_is_written(work: Workshop, settings: Settings) -> None:
+    """They are stored before it, so whoever finds it finds them; a job whose result nobody wants leaves none."""
+    work.use(settings=settings.model_copy(update={"renditions": ("thumbnail", "webp")}))
+    job = work.storing()
+    writes: list[str] = []
+    work.bucket.before = lambda operation, key: writes.append(key) if operation == "put" else None
+    work.wake(job.id)
+    manifest = read_manifest(work.bucket, job_id=job.id)
+    assert manifest is not None
+    assert [each["key"] for each in manifest.about["renditions"]] == writes[2:-1]
+    assert writes[-1].endswith("manifest.json")
+    assert len(writes) == 7
+
+
+def test_without_the_setting_there_are_no_renditions(work: Workshop) -> None:
+    """Nothing but images and manifest is in the bucket."""
+    job = work.storing()
+    work.wake(job.id)
+    assert len(work.bucket.objects) == 3
