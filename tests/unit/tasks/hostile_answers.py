@@ -95,7 +95,7 @@ def hostile_answers(wait: Callable[[float], object]) -> tuple[HostileAnswer, ...
             ("endless chunks", _repeats(CHUNKED, b"10000\r\n" + b"x" * 65_536 + b"\r\n"), "too_large"),
             ("endless without a length", _repeats(OK + b"\r\n", b"x" * 65_536), "too_large"),
             ("endless headers", _repeats(OK, b"X-More: " + b"x" * 10_000 + b"\r\n"), "fetch_failed"),
-            ("endless news before the answer", _repeats(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 50), "fetch_timeout"),
+            ("endless news before the answer", _repeats(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 50), "fetch_failed"),
             ("reset in the body", _resets, "truncated"),
             ("a byte now and then", _trickles(OK + b"Content-Length: 100000\r\n\r\n", b"x", wait), "fetch_timeout"),
             ("a header's letter now and then", _trickles(OK, b"X", wait), "fetch_timeout"),
