@@ -1,7 +1,7 @@
 """BRK2: a job that kills each worker that touches it is set aside, and the fleet lives on.
 
-The faults are real: a resolver and a decoder, both below the service, end the process. The workers get them as a
-module that Python loads at its start.
+The faults are real: a resolver and a file system, both below the service, end the process. The workers get them as a
+module that Python loads at its start. A decoder that ends its process kills nobody, for it has one of its own.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ from workers.embedded.processes import ROOT
 KILLS_TO_POISON = 3
 FATAL_HOST = "fatal.example"
 FATAL_WIDTH = 416
+FATAL_NAME = "fatal-name"
+"""The file beside the faulty module that holds the name at which the file system fails, once it is known."""
 FAULTY = f"""
-import os, signal, socket
+import os, pathlib, signal, socket
 from PIL import PngImagePlugin
 
-resolve, load = socket.getaddrinfo, PngImagePlugin.PngImageFile.load
+resolve, link, load = socket.getaddrinfo, os.link, PngImagePlugin.PngImageFile.load
+fatal_name = pathlib.Path(__file__).with_name("{FATAL_NAME}")
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -37,19 +40,23 @@ def die():
 def faulty_resolve(host, *arguments, **options):
     return die() if host == "{FATAL_HOST}" else resolve(host, *arguments, **options)
 
-def faulty_load(self):
-    return die() if self.width == {FATAL_WIDTH} else load(self)
+def faulty_link(source, target, **options):
+    return die() if fatal_name.exists() and fatal_name.read_text() in str(target) else link(source, target, **options)
 
-socket.getaddrinfo, PngImagePlugin.PngImageFile.load = faulty_resolve, faulty_load
+def faulty_load(self):
+    return os.abort() if self.width == {FATAL_WIDTH} else load(self)
+
+socket.getaddrinfo, os.link, PngImagePlugin.PngImageFile.load = faulty_resolve, faulty_link, faulty_load
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of two poisonous jobs and of those beside them."""
+    """What became of two poisonous jobs, of one whose picture ends its decoder, and of those beside them."""
 
     at_submit: JobRecord
     at_finalize: JobRecord
+    at_decoder: JobRecord
     exits: list[int]
     beside: list[JobRecord]
     after: list[JobRecord]
@@ -64,9 +71,10 @@ class Outcome:
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     """Two workers that are restarted when they die, two poisonous jobs, and others beside and after them."""
     directory = tmp_path_factory.mktemp("poison")
-    (directory / "faulty").mkdir()
-    (directory / "faulty" / "sitecustomize.py").write_text(FAULTY, encoding="utf-8")
-    python_path = f"{directory / 'faulty'}:{ROOT}"
+    faulty = directory / "faulty"
+    faulty.mkdir()
+    (faulty / "sitecustomize.py").write_text(FAULTY, encoding="utf-8")
+    python_path = f"{faulty}:{ROOT}"
     with running_deployment(directory, workers=2, environment={"PYTHONPATH": python_path}) as deployment:
         client = deployment.client()
         for name, mode in (("wide", "RGB"), ("wide-mask", "L")):
@@ -75,8 +83,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
             client, 100, image=f"http://{FATAL_HOST}/a.png", mask=f"http://{FATAL_HOST}/m.png"
         )
         base = f"{deployment.simulator.base_url}/catalogue"
-        at_finalize = deployment.enqueue(client, 200, image=f"{base}/wide.png", mask=f"{base}/wide-mask.png")
-        beside = [deployment.enqueue(client, number) for number in range(8)]
+        at_finalize = deployment.enqueue(client, 200)
+        (faulty / FATAL_NAME).write_text(at_finalize.id, encoding="utf-8")
+        at_decoder = deployment.enqueue(client, 300, image=f"{base}/wide.png", mask=f"{base}/wide-mask.png")
+        beside = [at_decoder, *(deployment.enqueue(client, number) for number in range(8))]
         assert wait_until(lambda: is_over(deployment, client, [at_submit, at_finalize, *beside]), timeout_seconds=150)
         after = [deployment.enqueue(client, number) for number in range(8, 13)]
         assert wait_until(lambda: is_over(deployment, client, after), timeout_seconds=60)
@@ -94,8 +104,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         yield Outcome(
             at_submit=submit_held,
             at_finalize=held,
+            at_decoder=client.load(at_decoder.id),
             exits=exits,
-            beside=load_all(client, beside),
+            beside=load_all(client, beside[1:]),
             after=load_all(client, after),
             explained=explained,
             said=said,
@@ -112,7 +123,7 @@ def is_over(deployment: Deployment, client: Client, jobs: list[Job]) -> bool:
 
 
 def mend(deployment: Deployment, client: Client, held: JobRecord) -> JobRecord:
-    """The decoder was mended, and an operator has the job go on with the result key that it has."""
+    """The file system was mended, and an operator has the job go on with the result key that it has."""
     deployment.stop_workers()
     deployment.workers.clear()
     deployment.environment["PYTHONPATH"] = str(ROOT)
@@ -125,6 +136,12 @@ def mend(deployment: Deployment, client: Client, held: JobRecord) -> JobRecord:
 def test_each_kills_three_workers_and_no_fourth(outcome: Outcome) -> None:
     """Two jobs, three kills each; nothing else has ended a worker."""
     assert outcome.exits == [-9] * 2 * KILLS_TO_POISON
+
+
+def test_a_picture_that_ends_its_decoder_ends_no_worker(outcome: Outcome) -> None:
+    """It costs its job the image, with a reason, and nobody else anything."""
+    assert (outcome.at_decoder.state, outcome.at_decoder.charge) == (JobState.FAILED, Charge.CHARGED)
+    assert [missing.code for missing in outcome.at_decoder.missing] == ["decoder_failed"]
 
 
 def test_the_job_is_held_as_poison_with_the_step_that_kills(outcome: Outcome) -> None:
@@ -162,5 +179,5 @@ def test_a_poisonous_result_is_had_when_the_fault_is_mended(outcome: Outcome) ->
     """With the key that the job has, without another submission: nothing that was paid for is thrown away."""
     assert (outcome.mended.state, outcome.mended.charge) == (JobState.SUCCEEDED, Charge.CHARGED)
     assert len(outcome.mended.outputs) == 1
-    keys = [job.id for job in (outcome.at_finalize, *outcome.beside, *outcome.after)]
+    keys = [job.id for job in (outcome.at_finalize, outcome.at_decoder, *outcome.beside, *outcome.after)]
     assert len([each for each in outcome.submissions if each["accepted"]]) == len(keys)
