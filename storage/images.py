@@ -2,7 +2,7 @@
 
 A result comes from a foreign server. It is believed to be an image when its first bytes say PNG, JPEG or WEBP, its size
 is within the limit before anything is decoded, it has one frame, every pixel of it decodes, and a PNG is whole by its
-own checksums.
+own checksums and rows.
 
 Decoders are large programs in C that eat what strangers send: a worker lets them run in a process of their own
 (`storage/decoding.py`), which calls this.
@@ -10,12 +10,13 @@ Decoders are large programs in C that eat what strangers send: a worker lets the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from sceneshift.errors import SceneshiftError
 from storage.image_headers import DamagedHeaderError, IncompleteHeaderError, RareVariantError, format_of, read_header
-from storage.png_structure import DamagedPngError, check_chunks
+from storage.png_structure import DamagedPngError, check_chunks, check_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -99,8 +100,11 @@ def inspect_image(file: BinaryIO, *, max_pixels: int) -> ImageFacts:
         if (frames := getattr(image, "n_frames", 1)) != 1:
             raise AnimatedImageError(f"{frames} frames instead of one")
         _decode(image)
+        may_lack_rows = image_format == "PNG" and _may_lack_rows(image)
     if image_format == "PNG":
-        _check_png(file)
+        _check_png(file, check_chunks)
+    if may_lack_rows:
+        _check_png(file, check_rows)
     return ImageFacts(content_type=f"image/{image_format.lower()}", width=width, height=height)
 
 
@@ -128,9 +132,18 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
         raise TooManyPixelsError(f"{width} by {height} pixels are more than the allowed {max_pixels}")
 
 
-def _check_png(file: BinaryIO) -> None:
+def _may_lack_rows(image: Image) -> bool:
+    """Whether the last of its rows are black, as those are that the decoder did not find. Interlaced ones may be last.
+
+    A second look at the data is dear, and few photos end in a black row.
+    """
+    width, height = image.size
+    return bool(image.info.get("interlace")) or image.crop((0, height - 1, width, height)).getbbox() is None
+
+
+def _check_png(file: BinaryIO, check: Callable[[BinaryIO], None]) -> None:
     try:
-        check_chunks(file)
+        check(file)
     except DamagedPngError as error:
         raise TruncatedImageError(f"the PNG is damaged: {error}") from error
 

@@ -118,7 +118,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant("the job ends before its manifest is there", FINALIZE,
             "                event = _delayed(job, copying.urls, tuple(copying.outputs.values()), error)",
             '                log.warning("ignored", extra={"code": error.code})',
-            "seeds 600"),
+            "a bucket that fails now and then"),
     _mutant("a result is not decoded", "storage/images.py",
             '        _decode(image)\n    if image_format == "PNG":\n        _check_png(file)\n', "", "seeds 600"),
     _mutant("an unwanted result stays", FINALIZE,

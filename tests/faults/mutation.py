@@ -19,6 +19,7 @@ from pathlib import Path
 
 import click
 
+from tests.faults.bucket import Roads
 from tests.faults.kernel import KillPoint, StuckError
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.plan import StoreFault
@@ -129,6 +130,14 @@ def _repeated_after_a_loss() -> Iterator[str]:
         yield from (f"{where}: {problem}" for problem in outcome.problems)
 
 
+def _failing_bucket() -> Iterator[str]:
+    """Of what is written to the bucket, some part or other is not."""
+    [happy] = [each for each in SCENARIOS if each.name == "happy path"]
+    plan = replace(happy.plan, roads=Roads(errors=0.4), fault_seconds=120.0)
+    for seed in range(40):
+        yield from (f"seed {seed}: {problem}" for problem in run(plan, f"bucket {seed}").problems)
+
+
 def _power_cut_and_kill() -> Iterator[str]:
     for plan in courses_with("power cut"):
         for where, outcome in struck_with_a_worker(plan):
@@ -139,6 +148,7 @@ _NAMED: dict[str, Search] = {
     "budget": _budget,
     "answer, outage, kill": _answer_outage_kill,
     "a message repeated after a loss": _repeated_after_a_loss,
+    "a bucket that fails now and then": _failing_bucket,
     "a power cut and a kill": _power_cut_and_kill,
 }
 

@@ -45,6 +45,16 @@ def _pixels(rows: int, row_bytes: int) -> bytes:
     return png_chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * row_bytes) * rows))
 
 
+def _rows(*rows: bytes, interlace: int = 0) -> bytes:
+    """A PNG of 16 by 16 pixels with these bytes for its rows."""
+    return _png(_ihdr(16, 16, interlace=interlace), png_chunk(b"IDAT", zlib.compress(b"".join(rows))))
+
+
+_ROW, _BLACK_ROW = b"\0" + b"\x80" * 48, bytes(49)
+_INTERLACED_BYTES = 2 * 7 + 2 * 7 + 2 * 13 + 4 * 13 + 4 * 25 + 8 * 25 + 8 * 49
+"""Of the seven passes, with the filter of each row."""
+
+
 def _with_chunk(kind: bytes, content: bytes) -> bytes:
     whole = picture("PNG")
     return whole[:_END_OF_IHDR] + png_chunk(kind, content) + whole[_END_OF_IHDR:]
@@ -177,7 +187,13 @@ _CASES: tuple[tuple[str, Callable[[], bytes], str], ...] = (
     ("png header with a wrong checksum", partial(_with_wrong_checksum, b"IHDR"), "truncated_image"),
     ("png pixels with a wrong checksum", partial(_with_wrong_checksum, b"IDAT"), "truncated_image"),
     ("png without pixels", lambda: _png(_ihdr(16, 16)), "truncated_image"),
-    ("png with too few rows", lambda: _png(_ihdr(16, 16), _pixels(8, 48)), STORED),
+    ("png with too few rows", lambda: _rows(_ROW * 8), "truncated_image"),
+    ("png without its last row", lambda: _rows(_ROW * 15), "truncated_image"),
+    ("png whose last row is too short", lambda: _rows(_ROW * 15, _ROW[:-1]), "truncated_image"),
+    ("png whose last rows are black", lambda: _rows(_ROW * 8, _BLACK_ROW * 8), STORED),
+    ("png of one row too many", lambda: _rows(_ROW * 16, _BLACK_ROW), STORED),
+    ("interlaced png", lambda: _rows(bytes(_INTERLACED_BYTES), interlace=1), STORED),
+    ("interlaced png that lacks a byte", lambda: _rows(bytes(_INTERLACED_BYTES - 1), interlace=1), "truncated_image"),
     ("png of width zero", lambda: _png(_ihdr(0, 16), _pixels(16, 48)), "truncated_image"),
     ("png of height zero", lambda: _png(_ihdr(16, 0), _pixels(16, 48)), "truncated_image"),
     ("png of three bits", lambda: _png(_ihdr(16, 16, depth=3), _pixels(16, 48)), "truncated_image"),
