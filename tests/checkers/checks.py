@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from urllib.parse import quote
 
 from sceneshift.jobs.record import JobRecord
@@ -139,6 +139,10 @@ def what_is_stored_is_right(evidence: Evidence) -> Iterator[str]:
     yield from _named("images of no job that has any", folders - wanted - unfinished - forgotten)
 
 
+def _differing(said: Mapping[str, str], found: Mapping[str, str]) -> set[str]:
+    return {key for key, value in said.items() if found.get(key) != value}
+
+
 def _wrongly_stored(evidence: Evidence, job: JobRecord, manifest: Manifest | None, there: set[str]) -> Iterator[str]:
     if manifest is None:
         yield f"{job.id} is {job.state} without a manifest"
@@ -158,7 +162,10 @@ def _wrongly_stored(evidence: Evidence, job: JobRecord, manifest: Manifest | Non
             yield f"{job.id}: {output.key} is no whole picture"
         elif made and output.sha256 != made[output.index]:
             yield f"{job.id}: {output.key} is not what the provider made for it"
-    expected = {manifest_name(job.id), *(output.key for output in job.outputs)}
+    renditions = {each["key"]: each["sha256"] for each in manifest.about.get("renditions", ())}
+    stored = {key: evidence.objects[key].sha256 for key in there & renditions.keys()}
+    yield from _named(f"{job.id} has renditions that are not as the manifest says", _differing(renditions, stored))
+    expected = {manifest_name(job.id), *(output.key for output in job.outputs), *renditions}
     yield from _named(f"{job.id} has objects that nobody knows of", there - expected)
 
 

@@ -59,6 +59,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     _scenario("happy path with all gates", JobState.SUCCEEDED,
               settings={"submit_rate": 1.0, "query_rate": 5.0, "max_in_flight": 1, "intent_log": "storage",
                         "preflight": True}),
+    _scenario("happy path with labels and thumbnails", JobState.SUCCEEDED,
+              settings={"provenance": "embed", "renditions": ("thumbnail", "webp")}),
     _scenario("answer lost, hold", JobState.NEEDS_ATTENTION, "submit-accept-then-drop@1"),
     _scenario("answer lost, fail", JobState.FAILED, "submit-accept-then-500@1", settings=_lost("fail")),
     _scenario("answer lost, resubmit", JobState.SUCCEEDED, "submit-accept-then-timeout@1",
