@@ -125,7 +125,7 @@ MUTANTS: tuple[Mutant, ...] = (
             '        if job.cancel == "discard":\n            return _discard(services, job)',
             '        if job.cancel == "discard":\n'
             "            return conclude(services, job, ImagesStored(outputs=(), missing=()))",
-            "seeds 800"),
+            "cancelled while images are stored"),
     _mutant("cancelling a job that may have been sent is called free", "sceneshift/jobs/peoples_decisions.py",
             "    if job.state is JobState.QUEUED:\n        return finish",
             "    if job.state in {JobState.QUEUED, JobState.SUBMITTING}:\n        return finish",

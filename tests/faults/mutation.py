@@ -138,6 +138,15 @@ def _failing_bucket() -> Iterator[str]:
         yield from (f"seed {seed}: {problem}" for problem in run(plan, f"bucket {seed}").problems)
 
 
+def _cancelled_in_between() -> Iterator[str]:
+    """The bucket has taken some images and not the others, when the job is cancelled."""
+    [happy] = [each for each in SCENARIOS if each.name == "happy path"]
+    for seed in range(40):
+        cancel = (0, 8.0 + seed, False)
+        plan = replace(happy.plan, roads=Roads(errors=0.6), fault_seconds=120.0, cancels=(cancel,))
+        yield from (f"seed {seed}: {problem}" for problem in run(plan, f"cancelled {seed}").problems)
+
+
 def _power_cut_and_kill() -> Iterator[str]:
     for plan in courses_with("power cut"):
         for where, outcome in struck_with_a_worker(plan):
@@ -149,6 +158,7 @@ _NAMED: dict[str, Search] = {
     "answer, outage, kill": _answer_outage_kill,
     "a message repeated after a loss": _repeated_after_a_loss,
     "a bucket that fails now and then": _failing_bucket,
+    "cancelled while images are stored": _cancelled_in_between,
     "a power cut and a kill": _power_cut_and_kill,
 }
 
