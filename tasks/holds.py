@@ -1,10 +1,14 @@
-"""The steps that this process is at, so that their leases are renewed while they run, and no longer when they hang."""
+"""The steps that this process is at, so that their leases are renewed while they run, and no longer when they hang.
+
+Since when a lease is certain to last is remembered too: who was asleep for longer must not do what others do by now.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from sceneshift.jobs.order import NUM_OUTPUT_RANGE
@@ -29,17 +33,34 @@ class Holds:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._since: dict[Hold, float] = {}
+        self._renewed_at: dict[Hold, float] = {}
 
     @contextmanager
-    def keeping(self, hold: Hold) -> Iterator[None]:
-        """The step's lease is renewed as long as this context lasts, unless it hangs."""
+    def keeping(self, hold: Hold, *, taken_at: float = -math.inf) -> Iterator[None]:
+        """The step's lease is renewed as long as this context lasts, unless it hangs.
+
+        `taken_at` is a moment before the lease began, on the clock `elapsed`.
+        """
         with self._lock:
             self._since[hold] = self._monotonic()
+            self._renewed_at[hold] = taken_at
         try:
             yield
         finally:
             with self._lock:
                 self._since.pop(hold, None)
+                self._renewed_at.pop(hold, None)
+
+    def note_renewed(self, holds: Iterable[Hold], at: float) -> None:
+        """The leases of these steps, as far as they are still held, began anew after this moment (`elapsed`)."""
+        with self._lock:
+            self._renewed_at.update({hold: at for hold in holds if hold in self._renewed_at})
+
+    def renewed_at(self, subject_id: str) -> float:
+        """A moment (`elapsed`) before the latest lease of this job's step began; minus infinity when it is not held."""
+        with self._lock:
+            times = [at for hold, at in self._renewed_at.items() if hold.subject_id == subject_id]
+        return max(times, default=-math.inf)
 
     def current(self) -> list[Hold]:
         """The steps that run at this moment and do not hang."""

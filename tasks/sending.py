@@ -35,15 +35,14 @@ from tasks.steps import Report, conclude, report_of
 
 log = logging.getLogger(__name__)
 
-SEND_WITHIN_SECONDS = 30.0
-"""A worker that sleeps for longer after it stored the intent sends nothing any more: others have gone on by then."""
+LEASE_SHARE = 0.9
+"""A worker that has slept for so much of its lease sends nothing any more: others are about to go on, or have."""
 RETRY_MAX_SECONDS = 20.0
 """What stands between a job and its intent may be gone at any moment."""
 
 
 def send(services: Services, job: JobRecord, body: bytes) -> Report:
     """The job was submitted once, or says what it waits for."""
-    send_by = services.monotonic() + SEND_WITHIN_SECONDS
     # What the answer is read by is there before the intent: nothing that can fail follows that, but the request.
     latency, now = _expected(services, job), services.store.clock.now()
     nonce = submission_nonce(job.id, job.epoch)
@@ -61,7 +60,7 @@ def send(services: Services, job: JobRecord, body: bytes) -> Report:
         return conclude(services, submitting, later(job, INTENT_LOG))
     except IntentTakenError as error:
         return conclude_lost(services, submitting, _taken_fault(error))
-    outcome = services.provider.submit(body, nonce=nonce, send_by=send_by)
+    outcome = services.provider.submit(body, nonce=nonce, send_by=_lease_lasts_until(services, job))
     event = next_step(submitting, outcome, services.policy, now, latency)
     return _conclude(services, submitting, outcome, event)
 
@@ -75,7 +74,6 @@ def probe(services: Services, job: JobRecord, body: bytes) -> Report:
         fault = JobFault(code="outcome_unknown", message="it is too late, or not sure how late it is, to ask again")
         return conclude_lost(services, job, job.error or fault)
     left_seconds = (job.intent_at or now) + policy.probe_seconds - now
-    send_by = started + min(SEND_WITHIN_SECONDS, left_seconds)
     try:
         probing = _store_intent(services, job, ProbeStarted())
     except _IntentRefusedError as refused:
@@ -89,9 +87,15 @@ def probe(services: Services, job: JobRecord, body: bytes) -> Report:
         return conclude(services, probing, probe_later(later(job, INTENT_LOG), policy))
     except IntentTakenError as error:
         return conclude_lost(services, probing, _taken_fault(error))
+    send_by = min(started + left_seconds, _lease_lasts_until(services, job))
     outcome = services.provider.submit(body, nonce=job.nonce, send_by=send_by)
     event = after_probe(probing, outcome, policy, clocks) or next_step(probing, outcome, services.policy, now, latency)
     return _conclude(services, probing, outcome, event)
+
+
+def _lease_lasts_until(services: Services, job: JobRecord) -> float:
+    """Until then (`elapsed`) nobody else takes this worker for dead, and goes on with its job."""
+    return services.holds.renewed_at(job.id) + LEASE_SHARE * services.store.due.lease_seconds
 
 
 def _expected(services: Services, job: JobRecord) -> Latency | None:

@@ -49,6 +49,7 @@ def taking(services: Services, job_id: str, step: str, *, counted_as: str | None
     A step that has killed too many workers is handed to a person here, before it can kill another. A job that this
     release does not understand is left as it is.
     """
+    before = services.monotonic()
     taken = services.store.due.begin(job_id, step, counted_as)
     if taken.status == "unknown":
         pass_over(job_id, step, taken)
@@ -57,7 +58,7 @@ def taking(services: Services, job_id: str, step: str, *, counted_as: str | None
         yield TakenStep(None, taken.status)
         return
     hold = Hold(subject_id=job_id, step=step, fence=int(taken.fields["fence"]))
-    with services.holds.keeping(hold):
+    with services.holds.keeping(hold, taken_at=before):
         try:
             job = services.store.jobs.load(job_id)
         except UnknownRecordError as error:

@@ -9,6 +9,7 @@ import logging
 
 from redis.exceptions import RedisError
 
+from sceneshift.clock import elapsed
 from sceneshift.store.due import DueIndex, Hold
 from tasks.holds import Holds
 from workers.recurring import Recurring
@@ -49,6 +50,9 @@ class LeaseKeeper(Recurring):
         holds = self._holds.current()
         if not holds:
             return
-        for lost in self._due.renew(holds):
+        before = elapsed()
+        lost_ones = self._due.renew(holds)
+        self._holds.note_renewed(set(holds) - set(lost_ones), before)
+        for lost in lost_ones:
             if lost in self._holds.current():
                 log.warning("lease.lost", extra={"subject_id": lost.subject_id, "step": lost.step})

@@ -31,7 +31,7 @@ FINALIZE = "tasks/finalize.py"
 MUTANTS: tuple[Mutant, ...] = (
     _mutant("POST before the intent is stored", SENDING,
             "    try:\n        submitting = _store_intent(services, job, intent)",
-            "    early = services.provider.submit(body, nonce=nonce, send_by=send_by)\n"
+            "    early = services.provider.submit(body, nonce=nonce)\n"
             "    try:\n        submitting = _store_intent(services, job, intent)",
             "courses"),
     _mutant("no intent is stored", SENDING,
@@ -89,6 +89,8 @@ MUTANTS: tuple[Mutant, ...] = (
             "    return 0 <= clocks.store - math.floor(job.intent_at) < policy.probe_seconds",
             "    return True",
             "kills answer lost, probe, too late", "courses"),
+    _mutant("a worker that slept sends nevertheless", SENDING,
+            "LEASE_SHARE * services.store.due.lease_seconds", "3600.0", "workers that sleep"),
     _mutant("recovery mode stops nothing", ADVANCE,
             "  return 'recovering'\n", "  change.intent = change.intent\n", "recovery"),
     _mutant("nobody is a witness", ADVANCE,
@@ -96,7 +98,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant("a key that comes after the end is forgotten", "tasks/steps.py",
             "    if services.store.ledger.note_unclaimed(job, event.result_key, left_behind=left_behind):",
             "    if left_behind and not left_behind:",
-            "seeds 800"),
+            "a key that comes after the end"),
     _mutant("the outbox row is not written with the change", ADVANCE,
             "  redis.call('ZADD', KEYS[5], change.delivery_due, delivery[2])\n", "", "kills happy path"),
     _mutant("a new webhook id for each try", "tasks/notify.py",
@@ -126,10 +128,10 @@ MUTANTS: tuple[Mutant, ...] = (
             '        if job.cancel == "discard":\n'
             "            return conclude(services, job, ImagesStored(outputs=(), missing=()))",
             "cancelled while images are stored"),
-    _mutant("cancelling a job that may have been sent is called free", "sceneshift/jobs/peoples_decisions.py",
+    _mutant("a job that is being sent ends when it is cancelled", "sceneshift/jobs/peoples_decisions.py",
             "    if job.state is JobState.QUEUED:\n        return finish",
             "    if job.state in {JobState.QUEUED, JobState.SUBMITTING}:\n        return finish",
-            "seeds 800"),
+            "cancelled and kept while it is sent"),
     _mutant("the ledger misses a charge", "sceneshift/store/lua/advance.lua",
             "  redis.call('HINCRBY', KEYS[move[1]], move[2], move[3])\n",
             "  if move[3] < 0 then redis.call('HINCRBY', KEYS[move[1]], move[2], move[3]) end\n",

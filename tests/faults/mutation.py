@@ -19,12 +19,14 @@ from pathlib import Path
 
 import click
 
+from sceneshift.jobs.states import Charge
 from tests.faults.bucket import Roads
 from tests.faults.kernel import KillPoint, StuckError
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.plan import StoreFault
 from tests.faults.scenarios import SCENARIOS, single_kills
 from tests.faults.searching import look_at
+from tests.faults.sleepers import asleep
 from tests.faults.store_faults import (
     KINDS_OF_LOSS,
     courses_with,
@@ -125,6 +127,18 @@ def _answer_outage_kill() -> Iterator[str]:
                 yield f"the answer was there, and the job is {job.state} after a kill at {number}"
 
 
+def _key_after_the_end() -> Iterator[str]:
+    """Every key comes, some when their jobs have been given up."""
+    for seed, outcome in asleep("fail"):
+        if outcome.evidence.ledger.unknown and not outcome.evidence.ledger.charged:
+            yield f"seed {seed}: the key came, and the submission stays unknown in the ledger"
+
+
+def _workers_that_sleep() -> Iterator[str]:
+    for seed, outcome in asleep("resubmit(1, 5)"):
+        yield from (f"seed {seed}: {problem}" for problem in outcome.problems)
+
+
 def _repeated_after_a_loss() -> Iterator[str]:
     for where, outcome in repeated_after_a_loss(seeds=5):
         yield from (f"{where}: {problem}" for problem in outcome.problems)
@@ -147,6 +161,18 @@ def _cancelled_in_between() -> Iterator[str]:
         yield from (f"seed {seed}: {problem}" for problem in run(plan, f"cancelled {seed}").problems)
 
 
+def _cancelled_while_sent() -> Iterator[str]:
+    """Everything takes a second, so that a job is cancelled at every moment of its submission; the result is wanted."""
+    [happy] = [each for each in SCENARIOS if each.name == "happy path"]
+    for halves in range(20, 80):
+        plan = replace(happy.plan, latency_seconds=1.0, cancels=((0, halves / 2, True),))
+        outcome = run(plan, f"sent {halves}")
+        yield from (f"after {halves / 2} s: {problem}" for problem in outcome.problems)
+        for job in outcome.evidence.jobs.values():
+            if job.charge is not Charge.NOT_CHARGED and not job.outputs:
+                yield f"after {halves / 2} s: it is {job.charge}, and what was to be kept is not there"
+
+
 def _power_cut_and_kill() -> Iterator[str]:
     for plan in courses_with("power cut"):
         for where, outcome in struck_with_a_worker(plan):
@@ -156,9 +182,12 @@ def _power_cut_and_kill() -> Iterator[str]:
 _NAMED: dict[str, Search] = {
     "budget": _budget,
     "answer, outage, kill": _answer_outage_kill,
+    "a key that comes after the end": _key_after_the_end,
     "a message repeated after a loss": _repeated_after_a_loss,
     "a bucket that fails now and then": _failing_bucket,
+    "cancelled and kept while it is sent": _cancelled_while_sent,
     "cancelled while images are stored": _cancelled_in_between,
+    "workers that sleep": _workers_that_sleep,
     "a power cut and a kill": _power_cut_and_kill,
 }
 

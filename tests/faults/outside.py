@@ -13,6 +13,7 @@ import httpx
 from sceneshift.errors import WebhookVerificationError
 from sceneshift.fetch_errors import FetchFailedError, FetchStatusError, FetchTimeoutError, FetchTruncatedError
 from sceneshift.guarded_http import Answer, Downloaded, NotYet, Peek
+from sceneshift.jobs.delivery_schedule import SUCCESS
 from sceneshift.simulator import SimulatorTransport
 from sceneshift.simulator.answers import FaultError
 from sceneshift.webhooks import verify
@@ -33,6 +34,9 @@ class Weather:
     receiver_is_down: bool = False
 
 
+TOO_OLD = "timestamp_out_of_tolerance"
+
+
 @dataclass(slots=True, eq=False)
 class Receiver:
     """The shop's route for webhooks: it checks every signature, and remembers what it took."""
@@ -41,19 +45,25 @@ class Receiver:
     received: list[ReceivedWebhook] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
-    def take(self, body: bytes, headers: Mapping[str, str], *, now: float, accepts: bool) -> None:
-        """One webhook has arrived; whether it is answered with a 2xx, the weather decides."""
+    def take(self, body: bytes, headers: Mapping[str, str], *, now: float, accepts: bool) -> int:
+        """One webhook has arrived; whether it is answered with a 2xx, the weather decides. Returns the status.
+
+        One that its worker has signed, and slept over before sending it, is too old for any receiver.
+        """
+        self.bodies.append(body)
         try:
             verify(body, headers, self.secrets, now=now)
             is_authentic = True
-        except WebhookVerificationError:
+        except WebhookVerificationError as error:
+            if error.check == TOO_OLD:
+                return 401
             is_authentic = False
-        self.bodies.append(body)
         self.received.append(
             ReceivedWebhook(
                 id=headers["webhook-id"], body=json.loads(body), is_authentic=is_authentic, accepted=accepts
             )
         )
+        return 204 if accepts else 500
 
 
 @dataclass(slots=True, eq=False)
@@ -115,13 +125,13 @@ class Outside:
             self.kernel.counts["webhook lost"] += 1
             raise FetchFailedError("shop.example: nobody answers")
         accepts = chance.random() >= weather.refusals
-        self.receiver.take(body, headers, now=self.kernel.now, accepts=accepts)
-        if not accepts:
-            self.kernel.counts["webhook refused"] += 1
+        status = self.receiver.take(body, headers, now=self.kernel.now, accepts=accepts)
+        if status not in SUCCESS:
+            self.kernel.counts["webhook too old" if accepts else "webhook refused"] += 1
         elif chance.random() < weather.lost_answers:
             self.kernel.counts["webhook answer lost"] += 1
             raise FetchTimeoutError(f"shop.example: no answer in {timeout_seconds:g} s")
-        return Answer(status=204 if accepts else 500, headers={}, body=b"", elapsed_seconds=0.0)
+        return Answer(status=status, headers={}, body=b"", elapsed_seconds=0.0)
 
     def _may_fail(self, seconds: float) -> None:
         chance = self.kernel.random

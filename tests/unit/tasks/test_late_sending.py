@@ -22,7 +22,7 @@ from sceneshift.provider.bg_rep import BgRepProvider
 from sceneshift.provider.protocol import Accepted, NotSent, OutcomeUnknown
 from sceneshift.settings import Settings
 from sceneshift.store.limits import LimitStore
-from tasks.sending import SEND_WITHIN_SECONDS
+from tasks.sending import LEASE_SHARE
 from tests.unit.tasks.workshop import Workshop
 
 BODY = b'{"a":"picture"}'
@@ -180,8 +180,15 @@ def test_without_a_limit_nothing_is_too_late(provider: BgRepProvider, receiver: 
     assert b"n-1" not in receiver.bytes_received
 
 
-def sleeps_at_the_intent(work: Workshop, drowsy: Drowsy, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker sleeps once its intent is stored, before it sends."""
+def too_long(work: Workshop) -> float:
+    """For so many seconds of sleep, a lease is not certain to last."""
+    return LEASE_SHARE * work.store.due.lease_seconds + 0.5
+
+
+def sleeps_at_the_intent(
+    work: Workshop, drowsy: Drowsy, seconds: float, monkeypatch: pytest.MonkeyPatch, *, renewed: bool = False
+) -> None:
+    """The worker sleeps, or is slow and renews its lease, once its intent is stored, before it sends."""
     real = work.store.jobs.transition
 
     def transition(*arguments: Any, guard: Any = None) -> Any:
@@ -189,6 +196,8 @@ def sleeps_at_the_intent(work: Workshop, drowsy: Drowsy, seconds: float, monkeyp
         if guard is not None:
             drowsy.seconds += seconds
             work.clock.advance(seconds)
+            if renewed:
+                work.services.holds.note_renewed(work.services.holds.current(), drowsy())
         return change
 
     monkeypatch.setattr(work.store.jobs, "transition", transition)
@@ -199,13 +208,25 @@ def test_a_worker_that_slept_after_its_intent_gives_the_job_back(
 ) -> None:
     """Nothing was sent and nothing is paid: the same submission, with its nonce, is tried again later."""
     work.use(provider=provider, monotonic=drowsy)
-    sleeps_at_the_intent(work, drowsy, SEND_WITHIN_SECONDS + 0.5, monkeypatch)
+    sleeps_at_the_intent(work, drowsy, too_long(work), monkeypatch)
     job = work.accept()
     work.wake(job.id)
     after = work.job(job.id)
     assert (after.state, after.charge, after.epoch) == (JobState.QUEUED, Charge.NOT_CHARGED, 1)
     receiver.close()
     assert receiver.received == []
+
+
+def test_a_worker_whose_lease_was_renewed_meanwhile_sends_however_long_the_intent_took(
+    work: Workshop, provider: BgRepProvider, receiver: Receiver, drowsy: Drowsy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was slow and not asleep: nobody took it for dead, and nobody else has gone on."""
+    work.use(provider=provider, monotonic=drowsy)
+    sleeps_at_the_intent(work, drowsy, too_long(work), monkeypatch, renewed=True)
+    job = work.accept()
+    work.wake(job.id)
+    assert work.job(job.id).state is JobState.RENDERING
+    assert receiver.bytes_received.count(b"POST ") == 1
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="no clock of this platform goes on during sleep")
@@ -221,9 +242,9 @@ def test_a_machine_that_was_suspended_sends_nothing(
 
     monkeypatch.setattr(time, "clock_gettime", boot_time)
     if asleep_in == "the intent":
-        sleeps_at_the_intent(work, drowsy, SEND_WITHIN_SECONDS + 0.5, monkeypatch)
+        sleeps_at_the_intent(work, drowsy, too_long(work), monkeypatch)
     elif asleep_in:
-        drowsy.sleeps(SEND_WITHIN_SECONDS + 0.5, after="connect")
+        drowsy.sleeps(too_long(work), after="connect")
     with provider_of(receiver) as provider:
         work.use(provider=provider)
         job = work.accept()
