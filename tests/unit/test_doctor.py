@@ -73,20 +73,20 @@ def test_effective_values_are_shown_without_secrets() -> None:
     assert not any(secret in str(shown) for secret in SECRETS)
 
 
-CANARIES = ("AKIA", "wJal", "K7MD", "bPx", "passw0rd", "s3cr", "hunter2", "4242")
+CANARIES = ("AKIA", "wJal", "K7MD", "bPx", "passw0rd", "s3cr", "hunter2", "424242")
 ODD_ADDRESSES = [
     "redis://:hunter2/x@h:6379/0",
     "redis://a:hunter2@h;redis://b:hunter2@h",
     "redis://:hunter2@h:port/0",
     "redis://:s3cr/et@host",
     "redis://:s3cr?et@host",
-    "redis://:4242#et@host",
-    "redis://s3cr:4242/et@127.0.0.1:1/0",
+    "redis://:424242#et@host",
+    "redis://s3cr:424242/et@127.0.0.1:1/0",
     "s3://AKIA:wJal/K7MD/bPx@bucket",
     "s3://bucket?endpoint_url=http%3A%2F%2Fuser%3Apassw0rd%40host",
     "s3://bucket?endpoint_url=http%3A%2F%2F%3As3cr%2Fet%40host",
     "s3://bucket?secret_access_key=hunter2&region=passw0rd%20x",
-    "redis://:4242",
+    "redis://:424242",
     "redis://h/0?password=hunter2",
     "redis://[hunter2/0",
     "hunter2",
@@ -166,7 +166,7 @@ def test_without_provider_a_worker_does_not_start(doctor: Doctor, server: RedisS
         ("STORAGE_URL", "hunter2", "storage"),
         ("STORAGE_URL", "s3://UPPER", "storage"),
         ("STORAGE_URL", "s3://bucket?endpoint_url=ftp://h", "storage"),
-        ("STORAGE_URL", "file://hunter2:4242@h/x", "storage"),
+        ("STORAGE_URL", "file://hunter2:4243@h/x", "storage"),
     ],
 )
 def test_what_keeps_a_worker_from_starting_is_found(
