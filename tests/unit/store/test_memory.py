@@ -23,10 +23,10 @@ LATER = events.PollScheduled(poll_in_seconds=6.0)
 
 
 def used_bytes(store: Store) -> int:
-    """Without the buffers towards clients and disk, which grow and shrink with the machine's load."""
+    """Without what comes and goes with the machine's load: buffers towards clients and disk, tables being resized."""
     information: dict[str, Any] = store.client.info("memory")
-    passing = int(information["mem_aof_buffer"]) + int(information["mem_clients_normal"])
-    return int(information["used_memory"]) - passing
+    passing = ("mem_aof_buffer", "mem_clients_normal", "mem_overhead_db_hashtable_rehashing")
+    return int(information["used_memory"]) - sum(int(information.get(name, 0)) for name in passing)
 
 
 def render(store: Store, number: int) -> None:
