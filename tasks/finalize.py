@@ -19,7 +19,7 @@ from storage.manifest import ManifestConflictError, read_manifest, write_manifes
 from storage.objects import StorageError
 from storage.renditions import make_renditions
 from tasks.copying import Copying
-from tasks.dropped_results import remove_if_dropped, remove_results
+from tasks.dropped_results import remove_if_dropped, remove_results, remove_unnamed
 from tasks.services import Services, current_services
 from tasks.steps import Report, conclude, taking
 
@@ -99,5 +99,6 @@ def _committed(services: Services, job: JobRecord, event: ImagesStored) -> Image
     except ManifestConflictError:
         manifest = read_manifest(services.objects, job_id=job.id)
         if manifest is not None:
+            remove_unnamed(services, manifest)
             return ImagesStored(outputs=manifest.images, missing=manifest.missing)
     return event

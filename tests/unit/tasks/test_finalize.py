@@ -339,6 +339,10 @@ def test_the_manifest_that_was_committed_counts(work: Workshop, job: JobRecord) 
     work.wake(other.id)
     after = work.job(other.id)
     assert (after.state, list(after.outputs), list(after.missing)) == (JobState.PARTIAL, images, lost)
+    # What this run has stored of an image that the other one gave up is nothing that anybody would find.
+    assert {name for name in work.bucket.objects if job_folder(other.id) in name} == names_of(
+        other, "0.png", "manifest.json"
+    )
 
 
 def test_a_manifest_that_cannot_be_written_yet_delays_the_job(work: Workshop, job: JobRecord) -> None:
