@@ -137,10 +137,11 @@ def test(arguments: list[str]) -> int:
     if arguments:
         return become(PYTHON, "-m", "pytest", *arguments)
     quick: list[str | Path] = [PYTHON, "-m", "pytest", "-m", "not slow and not browser"]
-    # Those of the integration start processes enough of their own, and some measure what these achieve.
+    together = ("--numprocesses=auto", "--dist=worksteal")
+    # Those of the integration start processes of their own: two at a time, and nothing else meanwhile.
     return max(
-        run(*quick, "--ignore=tests/integration", "--numprocesses=auto", "--dist=worksteal"),
-        run(*quick, "tests/integration"),
+        run(*quick, "--ignore=tests/integration", *together),
+        run(*quick, "tests/integration", "--numprocesses=2", "--dist=worksteal"),
     )
 
 
@@ -175,7 +176,10 @@ def fmt(_arguments: list[str]) -> int:
 @command("bench", "the benchmarks, with their figures as tables; further arguments go to pytest")
 def bench(arguments: list[str]) -> int:
     ensure("dev")
-    return run(PYTHON, "-m", "pytest", "tests/benchmarks", "-m", "slow", "-s", "--timeout", "1800", *arguments)
+    which = (
+        arguments if any(argument.startswith("tests/") for argument in arguments) else ["tests/benchmarks", *arguments]
+    )
+    return run(PYTHON, "-m", "pytest", "-m", "slow", "-s", "--timeout", "1800", *which)
 
 
 @command("spending", "many jobs while answers are lost and workers die: is anything paid twice? --help lists options")
@@ -197,6 +201,15 @@ def simulate(arguments: list[str]) -> int:
     ensure("dev")
     os.chdir(ROOT)
     return become(PYTHON, "-m", "tests.faults", *arguments)
+
+
+@command("nightly", "a hundred thousand schedules of faults, and the simulations that are too long for each run")
+def nightly(_arguments: list[str]) -> int:
+    ensure("dev")
+    os.chdir(ROOT)
+    long = ("-m", "pytest", "-m", "slow", "tests/faults", "--numprocesses=auto", "--dist=worksteal")
+    schedules = ("-m", "tests.faults", "--seeds", "100000", "--processes", str(os.cpu_count() or 1))
+    return max(run(PYTHON, *long), run(PYTHON, *schedules))
 
 
 @command("mutants", "the code with one mechanism removed after the other: does the simulation find it out?")

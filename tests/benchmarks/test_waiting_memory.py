@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,10 @@ from sceneshift import identifiers
 from sceneshift.jobs.events import IntentStored, SubmissionAccepted
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
+from sceneshift.provider.bg_rep import BgRepProvider
+from sceneshift.provider.protocol import Accepted, RenderItem
+from sceneshift.provider.wire import submit_body
+from sceneshift.settings import Settings
 from sceneshift.store.opening import Store
 from tests.factories import an_order
 from tests.integration.deployment import running_deployment, wait_until
@@ -31,12 +38,13 @@ def test_waiting_jobs_add_little_to_a_worker(tmp_path: Path) -> None:
         # Warm: the worker has opened its connections and run its threads.
         first = [deployment.enqueue(client, number) for number in range(64)]
         assert wait_until(lambda: all(client.load(job.id).result_key for job in first), timeout_seconds=120)
-        key = client.load(first[0].id).result_key
+        keys = result_keys(deployment.settings, JOBS)
         worker = deployment.workers[0].pid
         before = resident_bytes(worker)
         redis_before = redis_bytes(client.store)
-        for _ in range(JOBS):
+        for key in keys:
             a_rendering_job(client.store, key, first_poll_in_seconds=45.0)
+        assert client.store.jobs.counts()[JobState.RENDERING] >= JOBS
         time.sleep(SETTLE_SECONDS)
         waiting = resident_bytes(worker)
         redis_waiting = redis_bytes(client.store)
@@ -52,6 +60,20 @@ def test_waiting_jobs_add_little_to_a_worker(tmp_path: Path) -> None:
     )
     assert waiting - before < ALLOWED_BYTES
     assert polling - before < ALLOWED_BYTES
+
+
+def result_keys(settings: Settings, count: int) -> list[str]:
+    """Submissions that the provider has accepted, each one's key."""
+    order = an_order()
+    body = submit_body(RenderItem(**{field.name: getattr(order, field.name) for field in fields(RenderItem)}))
+
+    def accepted(_number: int) -> str:
+        outcome = provider.submit(body, nonce=str(uuid.uuid4()))
+        assert isinstance(outcome, Accepted), outcome
+        return outcome.result_key
+
+    with BgRepProvider.from_settings(settings) as provider, ThreadPoolExecutor(8) as threads:
+        return list(threads.map(accepted, range(count)))
 
 
 def a_rendering_job(store: Store, result_key: str, *, first_poll_in_seconds: float) -> None:

@@ -121,22 +121,21 @@ def what_is_stored_is_right(evidence: Evidence) -> Iterator[str]:
     contents: dict[str, set[str]] = defaultdict(set)
     for name in evidence.objects:
         contents[name.rpartition("/")[0]].add(name)
+    # Whoever stored them was told that they are stored; the job store forgot it, and the job took another way.
+    forgotten = evidence.accepted if evidence.was_turned_back else evidence.forgettable
     for job in evidence.jobs.values():
         manifest = evidence.manifests.get(job.id)
         if job.state in STORED:
             yield from _wrongly_stored(evidence, job, manifest, contents[job_folder(job.id)])
-        elif manifest is not None and job.cancel == "discard":
+        elif manifest is not None and job.cancel == "discard" and job.id not in forgotten:
             yield f"{job.id} is not wanted, and has a manifest"
     wanted = {job_folder(job.id) for job in evidence.jobs.values() if job.outputs}
     folders = {folder for folder, names in contents.items() if names and folder.startswith("results/")}
     unfinished = {
         job_folder(job.id) for job in evidence.jobs.values() if job.state not in {*STORED, JobState.CANCELLED}
     }
-    # Whoever stored them was told that they are stored; the job store forgot it, and the job took another way.
-    forgotten = {
-        job_folder(job_id) for job_id in (evidence.accepted if evidence.was_turned_back else evidence.forgettable)
-    }
-    yield from _named("images of no job that has any", folders - wanted - unfinished - forgotten)
+    forgotten_folders = {job_folder(job_id) for job_id in forgotten}
+    yield from _named("images of no job that has any", folders - wanted - unfinished - forgotten_folders)
 
 
 def _differing(said: Mapping[str, str], found: Mapping[str, str]) -> set[str]:

@@ -172,6 +172,9 @@ class Kernel:
         while True:
             fiber.turn.acquire()
             if self._closed or fiber.work is None:
+                if fiber.work is not None:
+                    # It was to begin when the world ended, and whoever ends it waits for its turn to be over.
+                    self._main.release()
                 return
             try:
                 fiber.work()

@@ -7,9 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import Synchronized
 
 from tests.faults.kernel import StuckError
 from tests.faults.plan import drawn_plan
+from tests.faults.processor import stay_on_one_processor
 from tests.faults.world import run
 
 
@@ -78,12 +80,19 @@ def search(
 ) -> Search:
     """So many seeds from the first one on were run; `say` hears of the sum now and then."""
     began, total = time.monotonic(), Search()
-    with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=40) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, _settle, (context.Value("i", 0),), maxtasksperchild=40) as pool:
         for part in pool.imap_unordered(look_at, _chunks(first, count, chunk)):
             total.add(part)
             total.seconds = time.monotonic() - began
             say(total)
     return total
+
+
+def _settle(started: Synchronized[int]) -> None:
+    with started.get_lock():
+        number, started.value = started.value, started.value + 1
+    stay_on_one_processor(number)
 
 
 def _chunks(first: int, count: int, size: int) -> Iterator[list[int]]:

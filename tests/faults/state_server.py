@@ -7,6 +7,7 @@ server refuses writes, is away, comes back without its last writes, or is replac
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -134,7 +135,9 @@ class StateServer:
     def drop_connections(self) -> None:
         """Every open connection is dead; new ones can be made."""
         for sock in list(self.fake.sockets):
-            sock.kill()
+            # The garbage collection may close some meanwhile, and those cannot be killed.
+            if sock in self.fake.sockets:
+                sock.kill()
 
     @contextmanager
     def seen(self) -> Iterator[None]:
@@ -155,6 +158,13 @@ class StateServer:
         item = self.fake.dbs[0]._dict.get(key.encode())
         value = None if item is None else item.value.get(name.encode())
         return value.decode() if value is not None else ""
+
+    def has_due_job(self, key: str) -> bool:
+        """Whether a job, and not webhooks alone, is in this due index with a time; looked at without a command."""
+        item = self.fake.dbs[0]._dict.get(key.encode())
+        return item is not None and any(
+            float(at) < math.inf and member.startswith(b"job_") for at, member in item.value._byscore
+        )
 
     def has(self, key: str) -> bool:
         """Whether there is such a key, looked at without a command."""

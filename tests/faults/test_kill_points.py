@@ -13,6 +13,18 @@ from tests.faults.scenarios import LOSSY, SCENARIOS, Scenario, pairs, single_kil
 pytestmark = pytest.mark.timeout(1200)
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+IN_EVERY_RUN = {
+    "happy path",
+    "answer lost, hold",
+    "answer lost, fail",
+    "answer lost, resubmit",
+    "request lost, probe",
+    "partial",
+    "cancelled while rendering",
+    "receiver down",
+    "late result",
+}
+"""The others are killed at every effect by `python3 run.py nightly`."""
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -24,7 +36,13 @@ def test_each_course_ends_as_it_should_when_nobody_is_killed(scenario: Scenario)
     assert job.state is scenario.ends
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(scenario, id=scenario.name, marks=() if scenario.name in IN_EVERY_RUN else pytest.mark.slow)
+        for scenario in SCENARIOS
+    ],
+)
 def test_a_kill_at_any_effect_breaks_no_promise(scenario: Scenario) -> None:
     """Whichever process dies just before or after whatever it does, nothing is lost, paid twice or left over."""
     for kills in single_kills(scenario):
@@ -45,7 +63,7 @@ def test_a_kill_in_the_happy_course_holds_a_job_only_where_its_answer_may_be_los
         assert job.state is expected, f"killed after effect {number}, {effects[number - 1]}"
 
 
-@pytest.mark.parametrize("policy", ["hold", "probe"])
+@pytest.mark.parametrize("policy", ["hold", pytest.param("probe", marks=pytest.mark.slow)])
 def test_two_kills_on_the_way_of_a_submission_break_no_promise(policy: str) -> None:
     """The worker that was to mend it is killed too, at each of its effects, for each at which the first one died."""
     scenario = BY_NAME["happy path" if policy == "hold" else f"answer lost, {policy}"]

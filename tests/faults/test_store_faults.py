@@ -9,6 +9,9 @@ from tests.faults.store_faults import course, repeated_after_a_loss, struck_ever
 
 pytestmark = pytest.mark.timeout(900)
 
+LONG = pytest.mark.slow
+"""Run by `python3 run.py nightly`: what is like another one in each run of all tests."""
+
 
 def assert_no_promise_is_broken(plan: Plan) -> None:
     """Wherever it happens."""
@@ -27,19 +30,21 @@ def test_an_outage_that_outlasts_every_patience_costs_time_alone() -> None:
     assert_no_promise_is_broken(course("away", seconds=90.0))
 
 
-@pytest.mark.parametrize("kind", ["out of memory", "read-only", "loading", "disk full"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("out of memory", marks=LONG), "read-only", "loading", pytest.param("disk full", marks=LONG)]
+)
 def test_a_store_that_refuses_writes_at_any_moment_loses_nothing(kind: str) -> None:
     """What cannot be stored is not done, or is stored later."""
     assert_no_promise_is_broken(course(kind, seconds=8.0))
 
 
-@pytest.mark.parametrize("intent_log", ["redis", "storage"])
+@pytest.mark.parametrize("intent_log", ["redis", pytest.param("storage", marks=LONG)])
 def test_a_power_cut_at_any_moment_forgets_nothing_that_was_confirmed(intent_log: str) -> None:
     """What the disk had not confirmed is gone: never an order, an intent or a key that somebody relied on."""
     assert_no_promise_is_broken(course("power cut", seconds=1.0, intent_log=intent_log))
 
 
-@pytest.mark.parametrize("intent_log", ["redis", "storage"])
+@pytest.mark.parametrize("intent_log", ["redis", pytest.param("storage", marks=LONG)])
 def test_a_power_cut_that_takes_the_worker_too_forgets_nothing_that_was_confirmed(intent_log: str) -> None:
     """Nobody is left who remembers what the disk had not confirmed, and the provider takes a nonce twice."""
     for where, outcome in struck_with_a_worker(course("power cut", seconds=1.0, intent_log=intent_log)):
@@ -48,7 +53,7 @@ def test_a_power_cut_that_takes_the_worker_too_forgets_nothing_that_was_confirme
 
 
 @pytest.mark.parametrize("intent_log", ["redis", "storage"])
-@pytest.mark.parametrize("seconds", [1.0, 30.0])
+@pytest.mark.parametrize("seconds", [pytest.param(1.0, marks=LONG), 30.0])
 def test_a_copy_that_had_fallen_behind_is_not_paid_for_twice(intent_log: str, seconds: float) -> None:
     """A stale replica is promoted while workers go on: what it forgot is remembered by them, or by the bucket."""
     assert_no_promise_is_broken(course("stale copy", seconds=seconds, intent_log=intent_log))
@@ -65,7 +70,7 @@ def test_without_waitaof_a_power_cut_is_noticed() -> None:
     assert_no_promise_is_broken(course("power cut", seconds=1.0, has_wait=False))
 
 
-@pytest.mark.parametrize("intent_log", ["redis", "storage"])
+@pytest.mark.parametrize("intent_log", [pytest.param("redis", marks=LONG), "storage"])
 def test_nothing_is_sent_from_the_moment_that_a_person_begins_recovery(intent_log: str) -> None:
     """Whatever a worker is at: an intent that is not written yet is not written any more."""
     assert_no_promise_is_broken(course("recovery", seconds=0.0, intent_log=intent_log))

@@ -8,8 +8,8 @@ from tests.faults.plan import drawn_plan
 from tests.faults.searching import look_at
 from tests.faults.world import run
 
-SEEDS = 500
-"""So many in each run of all tests; `python3 run.py simulate` tries three thousand."""
+SEEDS = 3000
+"""So many in each run of all tests; `python3 run.py nightly` tries a hundred thousand."""
 TOGETHER = 50
 MET_WITHIN = 300
 

@@ -192,7 +192,8 @@ class Worker:
             self.turn("timekeeper")
         if self.services.holds.current():
             self.turn("leases")
-        if state.field(keys.breaker, "reason") == OUTAGE:
+        # Where no job waits, the questions change nothing.
+        if state.field(keys.breaker, "reason") == OUTAGE and state.has_due_job(keys.due):
             self.turn("outage")
         if state.has(keys.recovery) or (self.is_to_look and now >= self._looks_at):
             self._looked_at = self._noticed

@@ -209,7 +209,7 @@ class World:
                 worker.spool.has_deferred or worker.services.holds.current() or worker.is_to_look
                 for worker in self.workers
             )
-            or (moment < math.inf and state.field(keys.breaker, "reason") == OUTAGE)
+            or (state.field(keys.breaker, "reason") == OUTAGE and state.has_due_job(keys.due))
         )
         if restless:
             return soon
