@@ -1,8 +1,9 @@
 """Sceneshift: product photos through a slow, paid image API. Nothing lost, nothing paid twice, every wait explained."""
 
-from sceneshift.client import cancel_job, enqueue_job, get_job
+from sceneshift.client import cancel_job, enqueue_job, events, get_job
 from sceneshift.errors import (
     ConfigurationError,
+    CursorExpiredError,
     EnqueueError,
     IdempotencyConflictError,
     InvalidRequestError,
@@ -19,6 +20,7 @@ from sceneshift.errors import (
 from sceneshift.handle import CancelOutcome, Job, JobEvent, JobResult, JobSnapshot, Timings
 from sceneshift.jobs.record import JobFault, MissingOutput, OutputImage
 from sceneshift.jobs.states import Charge, JobState
+from sceneshift.pulling import LoggedEvent
 
 __version__ = "0.1.0"
 
@@ -26,6 +28,7 @@ __all__ = [
     "CancelOutcome",
     "Charge",
     "ConfigurationError",
+    "CursorExpiredError",
     "EnqueueError",
     "IdempotencyConflictError",
     "InvalidRequestError",
@@ -40,6 +43,7 @@ __all__ = [
     "JobSnapshot",
     "JobState",
     "JobTimeoutError",
+    "LoggedEvent",
     "MissingOutput",
     "OutputImage",
     "SceneshiftError",
@@ -49,5 +53,6 @@ __all__ = [
     "WebhookVerificationError",
     "cancel_job",
     "enqueue_job",
+    "events",
     "get_job",
 ]

@@ -32,6 +32,7 @@ from sceneshift.identifiers import is_job_id, new_job_id
 from sceneshift.jobs.order import JobOrder, Lane, check_order
 from sceneshift.jobs.states import JobState
 from sceneshift.messages import FIRST_STEP, CeleryPublisher, Publisher, step_message
+from sceneshift.pulling import LoggedEvent, pull_events
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sceneshift.jobs.record import JobRecord
     from sceneshift.settings import Settings
     from sceneshift.store.opening import Store
+    from sceneshift.webhook_bodies import Links
 
 
 class Client:
@@ -55,6 +57,13 @@ class Client:
         from sceneshift.store.opening import open_job_store  # noqa: PLC0415
 
         return self._given_store or open_job_store(self.settings, patience=CALLER)
+
+    @cached_property
+    def links(self) -> Links | None:
+        """What makes links to results, where this process has the service beside it; None elsewhere."""
+        from sceneshift.service import result_links  # noqa: PLC0415  # settings take long to load
+
+        return result_links(self.settings)
 
     def enqueue(self, order: JobOrder) -> Job:
         """The order is stored as a job, or its idempotency key's job is found again."""
@@ -130,6 +139,19 @@ class Client:
         raise JobNotFoundError(
             f"no job {str(job_id)[:64]!r}: the id is wrong, it is of another deployment, or its retention has ended"
         )
+
+    def events(self, *, after: str | None = None, limit: int = 100) -> list[LoggedEvent]:
+        """What `sceneshift.events` says."""
+        from sceneshift.store.connection import translating  # noqa: PLC0415
+
+        with translating(StoreUnavailableError, "try again from the same cursor"):
+            return pull_events(
+                self.store,
+                after,
+                limit=limit,
+                links=self.links,
+                link_lifetime_seconds=self.settings.url_lifetime_seconds,
+            )
 
 
 def _after_lost_answer(order: JobOrder) -> str:
@@ -247,3 +269,22 @@ def cancel_job(job_id: str, *, keep_result: bool = False) -> CancelOutcome:
         StoreUnavailableError: the job store could not be reached.
     """
     return get_job(job_id).cancel(keep_result=keep_result)
+
+
+def events(*, after: str | None = None, limit: int = 100) -> list[LoggedEvent]:
+    """The events of all jobs after this cursor, the oldest first: what webhooks tell, for those who would rather ask.
+
+    Each has a cursor. Store the last one together with what you made of the events, and give it next time; an empty
+    list says that nothing has happened since. Events are kept for as long as finished jobs are.
+
+    Args:
+        after: the cursor of the last event that you have dealt with; None begins with the oldest that is still there.
+        limit: at most so many, 1 to 1000.
+
+    Raises:
+        InvalidRequestError: this is no cursor, or the limit is out of range.
+        CursorExpiredError: events that followed the cursor are gone; `oldest_cursor` is where to go on.
+        UnknownRecordError: a later release wrote the next event or its job, in a way that this one does not understand.
+        StoreUnavailableError: the job store could not be reached.
+    """
+    return current_client().events(after=after, limit=limit)

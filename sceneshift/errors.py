@@ -7,6 +7,7 @@
     ├── EnqueueError              (ConnectionError)  the job store could not be reached; safe to call again
     ├── StoreUnavailableError     (ConnectionError)  the job store could not be reached while reading or changing a job
     ├── JobNotFoundError          (LookupError)      no such job, or its retention has ended
+    ├── CursorExpiredError        (LookupError)      the events that followed a cursor are gone
     ├── UnknownRecordError                           a later release wrote the job's record; nothing was changed
     ├── JobTimeoutError           (TimeoutError)     the job is still going on; only the waiting ended
     ├── JobError                                     how a job ended that has no complete result
@@ -103,6 +104,20 @@ class JobNotFoundError(SceneshiftError, LookupError):
     """Raised when no job has this id, or its retention has ended."""
 
     code = "job_not_found"
+
+
+class CursorExpiredError(SceneshiftError, LookupError):
+    """Raised when the events that followed a cursor are gone, so that going on would skip some in silence.
+
+    `oldest_cursor` is where to go on: the first event after it is the oldest that is still there. It is None when there
+    is none.
+    """
+
+    code = "cursor_expired"
+
+    def __init__(self, message: str, *, oldest_cursor: str | None = None, **about: str | None) -> None:
+        super().__init__(message, **about)
+        self.oldest_cursor = oldest_cursor
 
 
 class UnknownRecordError(SceneshiftError):

@@ -6,21 +6,31 @@ is derived: the events of a job are numbered, so a repeated transition produces 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import uuid
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as the ULID specification asks
 _JOB_ID = re.compile(r"job_[0-7][0-9A-HJKMNP-TV-Z]{25}")
-_DELIVERY_ID = re.compile(r"dlv_[0-7][0-9A-HJKMNP-TV-Z]{25}_[0-9]{1,9}")
+_DELIVERY_ID = re.compile(r"dlv_[0-7][0-9A-HJKMNP-TV-Z]{25}_([0-9]{1,9})(?:_[0-9a-z]{1,16})?")
 _STEP = re.compile(r"([a-z]+)-[0-9]{1,9}")
 _NONCE_NAMESPACE = uuid.UUID("5b0c5a57-6f0e-5c0e-9d51-6e1a3f0f7c11")
 
 
 def new_job_id(now: float) -> str:
     """A new job id for this moment (unix seconds); unique by 80 random bits."""
-    value = (int(now * 1000) << 80) | secrets.randbits(80)
-    return "job_" + "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return f"job_{_ulid(now, secrets.randbits(80))}"
+
+
+def system_event_id(now: float, seed: str) -> str:
+    """The `webhook-id` of an event that is about no job: the same for the same moment and seed, whoever makes it."""
+    return f"evt_{_ulid(now, int.from_bytes(hashlib.sha256(seed.encode()).digest()[:10]))}_0"
+
+
+def _ulid(now: float, low_bits: int) -> str:
+    value = (int(now * 1000) << 80) | low_bits
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
 def is_job_id(text: str) -> bool:
@@ -31,6 +41,12 @@ def is_job_id(text: str) -> bool:
 def is_delivery_id(text: str) -> bool:
     """Whether this is the form of our deliveries' ids."""
     return isinstance(text, str) and _DELIVERY_ID.fullmatch(text) is not None
+
+
+def is_system_delivery_id(text: str) -> bool:
+    """Whether this is the id of the delivery of an event that is about no job: those have the number 0."""
+    found = _DELIVERY_ID.fullmatch(text) if isinstance(text, str) else None
+    return found is not None and int(found[1]) == 0
 
 
 def is_step(text: str, kind: str) -> bool:
@@ -82,6 +98,17 @@ def event_id(job_id: str, sequence: int) -> str:
 def delivery_id(job_id: str, sequence: int) -> str:
     """The id of the delivery of a job's event."""
     return f"dlv_{job_id[4:]}_{sequence}"
+
+
+def endpoint_delivery_id(event_id: str, endpoint_id: str) -> str:
+    """The id of the delivery of an event to a named endpoint."""
+    return f"dlv_{event_id.removeprefix('evt_')}_{endpoint_id.removeprefix('ep_')}"
+
+
+def endpoint_of_delivery(delivery_id: str) -> str:
+    """The id of the named endpoint that a delivery is for; empty where it goes to the URL of its job."""
+    _, _, *after = delivery_id.split("_")
+    return f"ep_{after[1]}" if after[1:] else ""
 
 
 def submission_nonce(job_id: str, epoch: int) -> str:

@@ -27,11 +27,13 @@ log = logging.getLogger(__name__)
 TASKS = ("sceneshift.submit", "sceneshift.poll", "sceneshift.finalize", "sceneshift.notify")
 """The task names, which are the queue names too. They are a contract with messages that are on their way.
 
-So is what they take: `job_id` and `step` (`delivery_id` for a webhook), or `job_ids` and `steps`. A later release may
-add arguments that older ones may ignore, which they do; for others it takes a new name, and so a new queue.
+So is what they take: `job_id` and `step` (`delivery_id` for a webhook), or `job_ids` (`delivery_ids`) and `steps`.
+A later release may add arguments that older ones may ignore, which they do; for others it takes a new name, and so a
+new queue.
 """
 
 FIRST_STEP = identifiers.step_name("submit", 1)
+FIRST_TRY = identifiers.step_name("notify", 1)
 
 PRODUCER_TIMEOUT_SECONDS = 1.5
 """A caller's process waits no longer for a broker; it must be more than the second that a consumer's read may take."""
@@ -52,7 +54,7 @@ class StepMessage:
 
 
 def step_message(*, subject_id: str, step: str, sku: str, parent_step: str, job_id: str) -> StepMessage:
-    """The message that wakes this step of a job or a delivery."""
+    """The message that wakes this step of a job or a delivery; one that is about no job has an empty `job_id`."""
     is_delivery = subject_id != job_id
     kwargs: dict[str, Any] = {"job_id": job_id, "sku": sku, "step": step}
     if is_delivery:
@@ -61,7 +63,7 @@ def step_message(*, subject_id: str, step: str, sku: str, parent_step: str, job_
     return StepMessage(
         task=f"sceneshift.{identifiers.step_kind(step)}",
         task_id=identifiers.task_id(subject_id, step),
-        root_id=identifiers.task_id(job_id, FIRST_STEP),
+        root_id=identifiers.task_id(job_id, FIRST_STEP) if job_id else identifiers.task_id(subject_id, FIRST_TRY),
         parent_id=identifiers.task_id(parent_subject, parent_step) if parent_step else None,
         kwargs=kwargs,
     )
@@ -91,7 +93,7 @@ def _notify_message(draft: DeliveryDraft, change: Change) -> StepMessage:
     job = change.after
     return step_message(
         subject_id=draft.id,
-        step=identifiers.step_name("notify", 1),
+        step=FIRST_TRY,
         sku=job.sku or "",
         parent_step=job.parent_step,
         job_id=job.id,

@@ -136,6 +136,12 @@ class Settings(BaseModel):
         default=(),
         description="Webhook signing secrets (`whsec_…`), separated by spaces. All sign, so that one can be replaced.",
     )
+    webhook_endpoint_key: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="The key (`whsec_…`) from which the secrets of named webhook endpoints are derived; for workers "
+        "and operators, never for receivers. Several, separated by spaces, while one replaces another: all sign, and "
+        "the first one's secrets are shown.",
+    )
     webhook_url: SecretStr | None = Field(
         default=None,
         description="Where webhooks go for jobs that name no `webhook_url` of their own. It may hold a token, so it is "
@@ -143,6 +149,19 @@ class Settings(BaseModel):
     )
     webhook_timeout_seconds: float = Field(
         default=15.0, gt=0, le=60, description="Total time for one webhook attempt, the answer included."
+    )
+    webhook_catch_up_rate: float = Field(
+        default=10.0,
+        gt=0,
+        le=1000,
+        description="So many events per second an endpoint gets at the most while it catches up after an outage, one "
+        "after the other. Choose more than it gets on an ordinary day.",
+    )
+    webhook_disable_after_seconds: float = Field(
+        default=5 * 86_400.0,
+        ge=3600,
+        description="An endpoint that has been failing for so many seconds is disabled: its events wait until a "
+        "person enables it. Warnings come at 50, 70, 90 and 100 % of the way.",
     )
     allow_hosts: tuple[str, ...] = Field(
         default=(),
@@ -261,7 +280,7 @@ class Settings(BaseModel):
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
     )
 
-    @field_validator("allow_hosts", "renditions", "webhook_secret", mode="before")
+    @field_validator("allow_hosts", "renditions", "webhook_secret", "webhook_endpoint_key", mode="before")
     @classmethod
     def _split_words(cls, value: Any) -> Any:
         return tuple(value.split()) if isinstance(value, str) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sceneshift.clock import elapsed
@@ -26,6 +26,7 @@ from storage.opening import open_store
 from tasks.holds import Holds, hang_seconds
 from tasks.spill import Spill
 from tasks.spool import Spool
+from tasks.thread_shares import DEFAULT_THREADS, ThreadShares
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -46,6 +47,7 @@ class Services:
     holds: Holds
     spool: Spool
     spill: Spill
+    shares: ThreadShares = field(default_factory=ThreadShares)
     monotonic: Callable[[], float] = elapsed
     """Seconds of this machine, for how late a request may be sent."""
     wall_clock: Callable[[], float] = time.time
@@ -56,8 +58,8 @@ class Services:
         return ClockReadings(store=self.store.clock.read(), machine=self.wall_clock())
 
 
-def open_services(settings: Settings, app: Celery | None = None) -> Services:
-    """The real services that the settings name; clients connect when they are first used.
+def open_services(settings: Settings, app: Celery | None = None, *, threads: int = DEFAULT_THREADS) -> Services:
+    """The real services that the settings name; clients connect when they are first used. `threads` work with them.
 
     Raises:
         ConfigurationError: a setting that a worker needs is missing or wrong.
@@ -74,6 +76,7 @@ def open_services(settings: Settings, app: Celery | None = None) -> Services:
         holds=Holds(hang_seconds(settings)),
         spool=Spool(settings.spool_path),
         spill=Spill(settings.spill_path, max_bytes=settings.spill_max_bytes),
+        shares=ThreadShares(threads),
     )
 
 
@@ -108,11 +111,12 @@ def check_worker_settings(settings: Settings) -> None:
             raise ConfigurationError(
                 f"SCENESHIFT_{name.upper()} is not set: a worker cannot reach the provider without it"
             )
-    for secret in settings.webhook_secret:
-        try:
-            secret_key(secret.get_secret_value())
-        except ConfigurationError as error:
-            raise ConfigurationError(f"SCENESHIFT_WEBHOOK_SECRET: {error.message}") from None
+    for name in ("webhook_secret", "webhook_endpoint_key"):
+        for secret in getattr(settings, name):
+            try:
+                secret_key(secret.get_secret_value())
+            except ConfigurationError as error:
+                raise ConfigurationError(f"SCENESHIFT_{name.upper()}: {error.message}") from None
     open_store(settings.storage_url)
     Spool(settings.spool_path).check()
     Spill(settings.spill_path, max_bytes=settings.spill_max_bytes).check()

@@ -17,6 +17,7 @@ from sceneshift.store.connection import TIMEKEEPER
 from sceneshift.store.opening import open_job_store
 from tasks.services import open_services, provide_services
 from workers.health import Heartbeat, heartbeat_path
+from workers.lane_keeper import LaneKeeper
 from workers.leases import LeaseKeeper
 from workers.outage_watch import OutageWatch
 from workers.recovery_keeper import RecoveryKeeper
@@ -46,7 +47,7 @@ class TimekeeperStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         settings = current_settings()
-        services = open_services(settings, worker.app)
+        services = open_services(settings, worker.app, threads=worker.concurrency)
         provide_services(services)
         self._leases = LeaseKeeper(open_job_store(settings, patience=TIMEKEEPER).due, services.holds)
         self._leases.start()
@@ -61,7 +62,13 @@ class TimekeeperStep(bootsteps.StartStopStep):
         )
         self._recovery = RecoveryKeeper(services)
         self._recovery.start()
-        self._until_stopped = [SpoolKeeper(services), SpillKeeper(services), OutageWatch(services), self._timekeeper]
+        self._until_stopped = [
+            SpoolKeeper(services),
+            SpillKeeper(services),
+            OutageWatch(services),
+            LaneKeeper(services),
+            self._timekeeper,
+        ]
         for each in self._until_stopped:
             each.start()
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.app.task import Context
 from kombu import Message
 from kombu.utils.json import loads
 
-from sceneshift.identifiers import is_delivery_id, is_job_id, is_step
+from sceneshift.identifiers import is_delivery_id, is_job_id, is_step, is_system_delivery_id
 from sceneshift.messages import TASKS
 from sceneshift.store.bad_messages import Reason
 
@@ -129,27 +129,30 @@ def body_fault(task: str, body: Any) -> Reason | None:
 
 def _are_ours(kind: str, keywords: Mapping[str, Any]) -> bool:
     if kind == "poll" and "job_ids" in keywords:
-        return _is_batch(keywords)
+        return _is_batch(keywords, "job_ids", is_job_id, kind)
+    if kind == "notify" and "delivery_ids" in keywords:
+        return _is_batch(keywords, "delivery_ids", is_delivery_id, kind)
     required = {"job_id", "step", *(["delivery_id"] if kind == "notify" else [])}
     if not required <= keywords.keys() <= {*required, "sku"}:
         return False
+    about_no_job = keywords["job_id"] == "" and is_system_delivery_id(keywords.get("delivery_id", ""))
     return (
-        is_job_id(keywords["job_id"])
+        (about_no_job or is_job_id(keywords["job_id"]))
         and is_step(keywords["step"], kind)
         and is_delivery_id(keywords.get("delivery_id", f"dlv_{keywords['job_id'][4:]}_1"))
         and isinstance(keywords.get("sku", ""), str)
     )
 
 
-def _is_batch(keywords: Mapping[str, Any]) -> bool:
-    job_ids, steps = keywords["job_ids"], keywords.get("steps")
+def _is_batch(keywords: Mapping[str, Any], argument: str, is_id: Callable[[str], bool], kind: str) -> bool:
+    ids, steps = keywords[argument], keywords.get("steps")
     return (
-        keywords.keys() == {"job_ids", "steps"}
-        and isinstance(job_ids, list)
+        keywords.keys() == {argument, "steps"}
+        and isinstance(ids, list)
         and isinstance(steps, list)
-        and len(job_ids) == len(steps)
-        and all(is_job_id(job_id) for job_id in job_ids)
-        and all(is_step(step, "poll") for step in steps)
+        and len(ids) == len(steps)
+        and all(is_id(each) for each in ids)
+        and all(is_step(step, kind) for step in steps)
     )
 
 

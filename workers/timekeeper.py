@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -32,6 +33,9 @@ CLAIM_MAX = 500
 BATCH_FROM = 25
 """From so many polls due at once, a message carries a batch; below it, one job, which Flower shows as its own chain."""
 BATCH_MAX = 50
+WEBHOOKS_BATCH_FROM = 8
+WEBHOOKS_BATCH_MAX = 16
+"""The same for webhooks, in smaller batches: the slowest of its endpoints ends a batch."""
 RATE_SAMPLE_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
 STORE_PAUSE_SECONDS = 1.0
@@ -131,18 +135,35 @@ class Timekeeper(Recurring):
 
 
 def messages_for(task: str, steps: Sequence[DueStep], *, batch_max: int = BATCH_MAX) -> list[StepMessage]:
-    """The messages that wake these steps of one task: one each, or batches when many polls are due."""
-    if task != "sceneshift.poll" or len(steps) < BATCH_FROM or batch_max == 1:
+    """The messages that wake these steps of one task: one each, or batches when many polls or webhooks are due."""
+    rule = _BATCHES.get(task)
+    if rule is None or len(steps) < rule.least or batch_max == 1:
         return [message_for_due(step) for step in steps]
-    return [_batch(steps[start : start + batch_max]) for start in range(0, len(steps), batch_max)]
+    size = min(batch_max, rule.most)
+    return [_batch(task, rule.argument, steps[start : start + size]) for start in range(0, len(steps), size)]
 
 
-def _batch(steps: Sequence[DueStep]) -> StepMessage:
-    task_id = f"poll-batch:{uuid.uuid4()}"
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    """From how many steps due at once messages carry many, how many at the most, and the argument that names them."""
+
+    least: int
+    most: int
+    argument: str
+
+
+_BATCHES = {
+    "sceneshift.poll": _Batches(BATCH_FROM, CLAIM_MAX, "job_ids"),
+    "sceneshift.notify": _Batches(WEBHOOKS_BATCH_FROM, WEBHOOKS_BATCH_MAX, "delivery_ids"),
+}
+
+
+def _batch(task: str, argument: str, steps: Sequence[DueStep]) -> StepMessage:
+    task_id = f"{task.rpartition('.')[2]}-batch:{uuid.uuid4()}"
     return StepMessage(
-        task="sceneshift.poll",
+        task=task,
         task_id=task_id,
         root_id=task_id,
         parent_id=None,
-        kwargs={"job_ids": [step.subject_id for step in steps], "steps": [step.step for step in steps]},
+        kwargs={argument: [step.subject_id for step in steps], "steps": [step.step for step in steps]},
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 
-from django.http import HttpRequest, HttpResponse  # type: ignore[import-not-found]  # not a dependency of ours
-from django.views.decorators.csrf import csrf_exempt  # type: ignore[import-not-found]  # not a dependency of ours
-from django.views.decorators.http import require_POST  # type: ignore[import-not-found]  # not a dependency of ours
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 
 from examples.webhook_receivers.shop import record
 from sceneshift.webhooks import WebhookVerificationError, verify
@@ -15,8 +15,8 @@ from sceneshift.webhooks import WebhookVerificationError, verify
 log = logging.getLogger(__name__)
 
 
-@csrf_exempt  # type: ignore[untyped-decorator]  # Django is not installed here
-@require_POST  # type: ignore[untyped-decorator]  # Django is not installed here
+@csrf_exempt  # type: ignore[untyped-decorator]  # Django ships no types
+@require_POST  # type: ignore[untyped-decorator]  # Django ships no types
 def sceneshift_webhook(request: HttpRequest) -> HttpResponse:
     """204 when the event is recorded, 401 when it is not authentic."""
     try:

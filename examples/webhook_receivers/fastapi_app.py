@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 
-from fastapi import FastAPI, Request, Response  # type: ignore[import-not-found]  # not a dependency of ours
-from fastapi.concurrency import run_in_threadpool  # type: ignore[import-not-found]  # not a dependency of ours
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from examples.webhook_receivers.shop import record
 from sceneshift.webhooks import WebhookVerificationError, verify
@@ -15,7 +15,7 @@ app = FastAPI()
 log = logging.getLogger(__name__)
 
 
-@app.post("/webhooks/sceneshift")  # type: ignore[untyped-decorator]  # FastAPI is not installed here
+@app.post("/webhooks/sceneshift")
 async def sceneshift_webhook(request: Request) -> Response:
     """204 when the event is recorded, 401 when it is not authentic."""
     body = await request.body()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flask import Flask, request  # type: ignore[import-not-found]  # not a dependency of ours
+from flask import Flask, request
 
 from examples.webhook_receivers.shop import record
 from sceneshift.webhooks import WebhookVerificationError, verify
@@ -12,7 +12,7 @@ from sceneshift.webhooks import WebhookVerificationError, verify
 app = Flask(__name__)
 
 
-@app.post("/webhooks/sceneshift")  # type: ignore[untyped-decorator]  # Flask is not installed here
+@app.post("/webhooks/sceneshift")
 def sceneshift_webhook() -> tuple[str, int]:
     """204 when the event is recorded, 401 when it is not authentic."""
     try:

@@ -17,6 +17,7 @@ JOB_EVENTS = (JobCompleted, JobFailed, JobCancelled, JobNeedsAttention, JobOverd
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS webhook (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS job (id TEXT PRIMARY KEY, sequence INTEGER, state TEXT, sku TEXT, images TEXT);
+CREATE TABLE IF NOT EXISTS work (job TEXT, sku TEXT, images TEXT);
 """
 
 NEWER_ONLY = """
@@ -27,7 +28,10 @@ WHERE excluded.sequence > job.sequence
 
 
 def record(event: Event) -> bool:
-    """The job's row says what the event says; False for a duplicate, and for an event older than the row."""
+    """The job's row says what the event says, and finished images are noted as work for later.
+
+    False for a duplicate, and for an event older than the row: then there was nothing to do.
+    """
     connection = sqlite3.connect(DATABASE)
     try:
         connection.executescript(SCHEMA)
@@ -44,6 +48,9 @@ def record(event: Event) -> bool:
                 "sku": job.sku,
                 "images": json.dumps([output.key for output in job.outputs]),
             }
-            return connection.execute(NEWER_ONLY, row).rowcount == 1
+            is_news = connection.execute(NEWER_ONLY, row).rowcount == 1
+            if is_news and isinstance(event, JobCompleted):
+                connection.execute("INSERT INTO work VALUES (:id, :sku, :images)", row)
+            return is_news
     finally:
         connection.close()

@@ -7,23 +7,17 @@ hears of it as a warning.
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from collections.abc import Callable
-from pathlib import Path
-from typing import cast
 
-import sceneshift
 from sceneshift.cli import EXIT_FAILED, EXIT_USAGE
 from sceneshift.cli.findings import Finding, failure, fine, warning
 from sceneshift.cli.shown_settings import MASKED, shown_url
 from sceneshift.errors import ConfigurationError, SceneshiftError
+from sceneshift.service import OpenStore, service_store
 from sceneshift.settings import PREFIX, Settings
 from sceneshift.url_rules import canonical_hosts
 from sceneshift.webhooks.signing import secret_key
 
-OpenStore = Callable[[str], object]
 CAN_BE_OPENED = "can be opened"
-_CHECKOUT = Path(sceneshift.__file__).resolve().parents[1]
 _CORRECT = "correct the variable (docs/reference/settings.md)"
 
 
@@ -37,20 +31,6 @@ def worker_findings(settings: Settings) -> list[Finding]:
     is_service = open_store is not None
     spool = [_spool_finding(settings)] if is_service else []
     return [*_checked_values(settings, is_service=is_service), _storage_finding(settings, open_store), *spool]
-
-
-def service_store() -> OpenStore | None:
-    """How a worker opens its storage; None where the service is not beside this library.
-
-    Raises:
-        ImportError: the service is there, and something that it needs is not.
-    """
-    # Shops use these names themselves: only the package of the same checkout is meant.
-    found = importlib.util.find_spec("storage")
-    places = [Path(each).resolve() for each in (found.submodule_search_locations or ())] if found else []
-    if _CHECKOUT / "storage" not in places:
-        return None
-    return cast("OpenStore", importlib.import_module("storage.opening").open_store)
 
 
 def _checked_values(settings: Settings, *, is_service: bool) -> list[Finding]:
@@ -77,11 +57,12 @@ def _provider_finding(settings: Settings, *, is_service: bool) -> Finding:
 
 
 def _webhook_finding(settings: Settings) -> Finding:
-    try:
-        for secret in settings.webhook_secret:
-            secret_key(secret.get_secret_value())
-    except ConfigurationError as error:
-        return failure("webhook secrets", f"{PREFIX}WEBHOOK_SECRET: {error.message}", _CORRECT, EXIT_USAGE)
+    for name in ("webhook_secret", "webhook_endpoint_key"):
+        try:
+            for secret in getattr(settings, name):
+                secret_key(secret.get_secret_value())
+        except ConfigurationError as error:
+            return failure("webhook secrets", f"{PREFIX}{name.upper()}: {error.message}", _CORRECT, EXIT_USAGE)
     if not settings.webhook_secret and settings.webhook_url is not None:
         return warning("webhook secrets", "none is set", f"set {PREFIX}WEBHOOK_SECRET: nothing is sent unsigned")
     return fine("webhook secrets", f"{len(settings.webhook_secret)} set")

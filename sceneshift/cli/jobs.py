@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,10 @@ from sceneshift.errors import InvalidRequestError, SceneshiftError, StoreUnavail
 from sceneshift.handle import JobEvent, JobSnapshot, snapshot_of
 from sceneshift.jobs.states import JobState
 from sceneshift.settings import current_settings
+
+if TYPE_CHECKING:
+    from sceneshift.jobs.endpoints import Endpoint
+    from sceneshift.store.deliveries import Delivery
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
@@ -79,11 +83,14 @@ def _webhooks(job_id: str) -> list[tuple[str, object]]:
 
     client = current_client()
     with translating(StoreUnavailableError, "try again", job_id=job_id):
-        deliveries = client.store.deliveries.of_job(client.load(job_id))
-    return [
-        (f"webhook {each.type}", f"{each.status}, {each.attempts} attempts, last answer {each.last_status or 'none'}")
-        for each in deliveries
-    ]
+        named = client.store.endpoints.read().by_id
+        deliveries = client.store.deliveries.of_job(client.load(job_id), named)
+    return [(f"webhook {each.type}", _webhook_text(each, named.get(each.lane_id))) for each in deliveries]
+
+
+def _webhook_text(delivery: Delivery, endpoint: Endpoint | None) -> str:
+    to = f" to {endpoint.name}" if endpoint else ""
+    return f"{delivery.status}{to}, {delivery.attempts} attempts, last answer {delivery.last_status or 'none'}"
 
 
 def _print_snapshot(snapshot: JobSnapshot, webhooks: list[tuple[str, object]]) -> None:

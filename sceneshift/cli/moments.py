@@ -1,4 +1,4 @@
-"""Moments as people type them: a date, a time, or how long ago."""
+"""Moments and spans as people type them: a date, a time, how long ago, or for how long."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from datetime import UTC, datetime
 import click
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _span_seconds(text: str) -> float | None:
+    span = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    return float(int(span[1]) * _SECONDS[span[2]]) if span else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,19 @@ class Moment:
         return now - self.age_seconds if self.at is None else self.at
 
 
+class SpanType(click.ParamType[float]):
+    """A span of time such as `90m`, `24h` and `7d`, in seconds."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """What was typed, in seconds."""
+        seconds = _span_seconds(str(value))
+        if seconds is None:
+            self.fail(f"{value!r} is not a span of time such as 90m, 24h or 7d", param, ctx)
+        return seconds
+
+
 class MomentType(click.ParamType[Moment]):
     """`2026-11-23`, `2026-11-23T10:30` (UTC where no zone is named), or an age such as `90m`, `24h` and `7d`."""
 
@@ -31,8 +49,8 @@ class MomentType(click.ParamType[Moment]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         """What was typed, as a value."""
         text = str(value)
-        if age := re.fullmatch(r"(\d{1,9})([smhd])", text):
-            return Moment(age_seconds=float(int(age[1]) * _SECONDS[age[2]]))
+        if (age_seconds := _span_seconds(text)) is not None:
+            return Moment(age_seconds=age_seconds)
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:

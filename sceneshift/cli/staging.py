@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-from sceneshift.cli.doctor_settings import service_store
 from sceneshift.errors import ConfigurationError
+from sceneshift.service import service_store
 from sceneshift.settings import Settings
 
 

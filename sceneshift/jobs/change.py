@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from sceneshift import identifiers
 from sceneshift.jobs.ledger import Decision, LedgerMove
@@ -20,16 +21,40 @@ class StaleEventError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryDraft:
-    """A webhook that the same script stores in the outbox: the event's facts, frozen at its moment."""
+class EventDraft:
+    """What its owner is told of a job: the facts, frozen at their moment. The same script stores them in the log."""
 
-    id: str
     event_id: str
     type: str
     sequence: int
     state: JobState
     occurred_at: float
     error: JobFault | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDraft(EventDraft):
+    """An event for one receiver: a webhook that the same script stores in the outbox.
+
+    `endpoint_id` is that of a named endpoint; without it, the job's own URL is meant.
+    """
+
+    id: str
+    endpoint_id: str = ""
+
+    @classmethod
+    def of(cls, event: EventDraft, delivery_id: str, endpoint_id: str = "") -> Self:
+        """The delivery of this event under this id."""
+        return cls(
+            id=delivery_id,
+            endpoint_id=endpoint_id,
+            event_id=event.event_id,
+            type=event.type,
+            sequence=event.sequence,
+            state=event.state,
+            occurred_at=event.occurred_at,
+            error=event.error,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +68,10 @@ class Change:
     after: JobRecord
     due_at: float | None
     timeline: tuple[tuple[str, dict[str, Any]], ...] = ()
+    events: tuple[EventDraft, ...] = ()
     deliveries: tuple[DeliveryDraft, ...] = ()
+    endpoints_version: str = ""
+    """The list of named endpoints by which the events were addressed: with another one they are addressed anew."""
     publish: bool = False
     keep_due: bool = False
     """The running step keeps its lease: only a mark was made on the record."""
@@ -72,23 +100,21 @@ class Draft:
 
     job: JobRecord
     now: float
-    deliveries: list[DeliveryDraft] = field(default_factory=list)
+    events: list[EventDraft] = field(default_factory=list)
 
     def webhook(self, kind: str, after: JobRecord) -> JobRecord:
-        """The record with its sequence moved on, and the event in the outbox when somebody listens."""
+        """The record with its sequence moved on, and the event that its owner is told."""
         sequence = after.sequence + 1
-        if after.order.webhook_url:
-            self.deliveries.append(
-                DeliveryDraft(
-                    id=identifiers.delivery_id(after.id, sequence),
-                    event_id=identifiers.event_id(after.id, sequence),
-                    type=kind,
-                    sequence=sequence,
-                    state=after.state,
-                    occurred_at=self.now,
-                    error=after.error,
-                )
+        self.events.append(
+            EventDraft(
+                event_id=identifiers.event_id(after.id, sequence),
+                type=kind,
+                sequence=sequence,
+                state=after.state,
+                occurred_at=self.now,
+                error=after.error,
             )
+        )
         return after.evolve(sequence=sequence)
 
     def change(self, after: JobRecord, *, due_at: float | None, publish: bool = False, **about: Any) -> Change:
@@ -100,9 +126,17 @@ class Draft:
             after=after.evolve(revision=self.job.revision + 1),
             due_at=due_at,
             timeline=timeline,
-            deliveries=tuple(self.deliveries),
+            events=tuple(self.events),
+            deliveries=deliveries_to_owner(after, self.events),
             publish=publish,
         )
+
+
+def deliveries_to_owner(job: JobRecord, events: Iterable[EventDraft]) -> tuple[DeliveryDraft, ...]:
+    """The webhooks that tell these events at the URL of the job's own order, when it has one."""
+    if not job.order.webhook_url:
+        return ()
+    return tuple(DeliveryDraft.of(event, identifiers.delivery_id(job.id, event.sequence)) for event in events)
 
 
 def next_step_fields(job: JobRecord, kind: str, number: int) -> dict[str, Any]:

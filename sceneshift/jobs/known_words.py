@@ -60,8 +60,13 @@ JOB_WORDS = Vocabulary(
 DELIVERY_WORDS = Vocabulary(
     {
         "version": frozenset({"1"}),
-        "status": frozenset({"pending", "delivered", "exhausted"}),
-        "type": frozenset({"job.completed", "job.failed", "job.cancelled", "job.needs_attention", "job.overdue"}),
+        "status": frozenset({"pending", "delivered", "exhausted", "missed", "aborted"}),
+        "type": frozenset(
+            {
+                *("job.completed", "job.failed", "job.cancelled", "job.needs_attention", "job.overdue"),
+                *("webhook.test", "endpoint.failing", "endpoint.disabled"),
+            }
+        ),
         "state": _STATES,
         "step": frozenset({"notify"}),
     }

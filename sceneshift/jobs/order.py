@@ -125,7 +125,7 @@ def check_order(*, allow_hosts: Collection[str] = (), **values: Any) -> JobOrder
         seed=None if given["seed"] is None else _integer("seed", given["seed"], *SEED_RANGE),
         steps=_integer("steps", given["steps"], *STEPS_RANGE),
         num_output=_integer("num_output", given["num_output"], *NUM_OUTPUT_RANGE),
-        webhook_url=_webhook_url(given["webhook_url"], allow_hosts),
+        webhook_url=check_webhook_url(given["webhook_url"], allow_hosts),
         idempotency_key=_word("idempotency_key", given["idempotency_key"], IDEMPOTENCY_KEY_MAX_CHARACTERS),
         sku=_word("sku", given["sku"], SKU_MAX_CHARACTERS),
         metadata=_metadata(values.get("metadata")),
@@ -163,8 +163,13 @@ def _source(param: str, value: object) -> str:
     return _check(param, url, _own_host(url))
 
 
-def _webhook_url(value: object, allow_hosts: Collection[str]) -> str | None:
-    return None if value is None else _check("webhook_url", _bounded_url("webhook_url", value), allow_hosts)
+def check_webhook_url(value: object, allow_hosts: Collection[str], param: str = "webhook_url") -> str | None:
+    """The URL, which webhooks may go to; None stays None. `param` is what the caller calls it.
+
+    Raises:
+        InvalidRequestError: they may not go there.
+    """
+    return None if value is None else _check(param, _bounded_url(param, value), allow_hosts)
 
 
 def _bounded_url(param: str, value: object) -> str:
@@ -185,8 +190,8 @@ def _own_host(url: str) -> Collection[str]:
 NEEDED_URLS = {
     "image": "an absolute http or https URL, or s3://bucket/key, is needed",
     "mask": "an absolute http or https URL, or s3://bucket/key, is needed",
-    "webhook_url": "an absolute http or https URL of a public host, or of one in SCENESHIFT_ALLOW_HOSTS, is needed",
 }
+NEEDED_WEBHOOK_URL = "an absolute http or https URL of a public host, or of one in SCENESHIFT_ALLOW_HOSTS, is needed"
 
 
 def _check(param: str, url: str, allow_hosts: Collection[str]) -> str:
@@ -194,7 +199,8 @@ def _check(param: str, url: str, allow_hosts: Collection[str]) -> str:
     try:
         check_url(url, allow_hosts=allow_hosts)
     except FetchBlockedError as error:
-        raise InvalidRequestError(f"{param}: {NEEDED_URLS[param]} ({error.reason})", param=param) from None
+        needed = NEEDED_URLS.get(param, NEEDED_WEBHOOK_URL)
+        raise InvalidRequestError(f"{param}: {needed} ({error.reason})", param=param) from None
     return url
 
 

@@ -15,6 +15,8 @@ from sceneshift.jobs.ledger import day_of
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.store.deliveries import delivery_fields
+from sceneshift.store.event_log import log_fields
+from sceneshift.store.keys import Keys
 from sceneshift.store.permits import WAITING_SECONDS
 
 HAND_OUT_FIELDS = ("fence", "begun", "starts", "starts_since", "parked")
@@ -26,6 +28,42 @@ LEFT_DAY_KEY, CURRENT_DAY_KEY = 17, 18
 """The places of the ledger's days among the script's keys."""
 LEDGER_SECONDS = 400 * DAY_SECONDS
 """The ledger is kept for longer than a year's bills are asked about."""
+
+
+def new_result_key(change: Change) -> str:
+    """The result key that the job gets with this change, or empty."""
+    return change.after.result_key if change.after.result_key != change.before.result_key else ""
+
+
+def change_keys(keys: Keys, change: Change, now: float) -> list[str]:
+    """The keys that `advance.lua` is given, in its order."""
+    before, after = change.before, change.after
+    idempotency_key = before.order.idempotency_key
+    days = [day_of(moment) for moment in (now, now - DAY_SECONDS)]
+    return [
+        keys.job(before.id),
+        keys.order(before.id),
+        keys.results(before.id),
+        keys.timeline(before.id),
+        keys.due,
+        keys.jobs(before.state),
+        keys.jobs(after.state),
+        keys.idempotency(idempotency_key) if idempotency_key else keys.job(before.id),
+        keys.jobs(JobState.RENDERING),
+        keys.limits,
+        keys.recovery,
+        keys.witnesses,
+        keys.outcomes(int(now // 60)),
+        keys.decisions(days[0]),
+        *(keys.result_keys(day, new_result_key(change)) for day in days),
+        *(keys.ledger(day_of(job.intent_at or now)) for job in (before, after)),
+        keys.jobs(JobState.SUBMITTING),
+        keys.waiting_for_slot,
+        keys.lost_submissions,
+        keys.events,
+        keys.endpoints_version,
+        *(keys.delivery(draft.id) for draft in change.deliveries),
+    ]
 
 
 def change_document(
@@ -42,10 +80,13 @@ def change_document(
         **_fields_document(change),
         "timeline": [timeline_entry(now, after.state, name, about) for name, about in change.timeline],
         "channel": channel,
+        **_events_document(change, now=now, retention_seconds=retention_seconds),
         "deliveries": [delivery_fields(draft, after) for draft in change.deliveries],
         "delivery_due": f"{now + lease_seconds:.3f}",
         **_ledger_document(change),
     }
+    if change.endpoints_version:
+        document["endpoints"] = change.endpoints_version
     if not change.keep_due:
         document["due"] = _due_text(change, lease_seconds)
     if after.state is JobState.QUEUED and after.blocked_by == IN_FLIGHT:
@@ -62,6 +103,17 @@ def change_document(
     elif before.state.is_final:
         document["revives"] = True
     return document
+
+
+def _events_document(change: Change, *, now: float, retention_seconds: float) -> dict[str, Any]:
+    """What stands in the log of events, where those go that are older than any job that has ended."""
+    return {
+        "events": [
+            {"at": round(event.occurred_at * 1000), "about": log_fields(event, change.after.id)}
+            for event in change.events
+        ],
+        "events_since": f"{(now - retention_seconds) * 1000:.0f}",
+    }
 
 
 def _submission(job: JobRecord) -> str:

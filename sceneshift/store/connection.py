@@ -70,9 +70,8 @@ def translating(error_type: type[SceneshiftError], remedy: str, *, job_id: str |
         yield
     except RedisError as error:
         text = without_password(str(error))
-        raise error_type(
-            f"the job store did not answer ({type(error).__name__}: {text}); {remedy}", job_id=job_id
-        ) from error
+        why = f"{type(error).__name__}: {text}; its address is SCENESHIFT_REDIS_URL"
+        raise error_type(f"the job store did not answer ({why}); {remedy}", job_id=job_id) from error
 
 
 def without_password(text: str) -> str:

@@ -57,6 +57,7 @@ class DueStep:
     sku: str
     parent_step: str
     job_id: str
+    """Empty for a webhook that is about no job."""
     waiting: bool
     is_new: bool = False
     state: str = ""
@@ -283,9 +284,10 @@ def _due_step(subject_id: str, row: Mapping[str, str | None], claimed_until: str
         step=row["step"] or "",
         sku=row["sku"] or "",
         parent_step=parent_step,
-        job_id=row["job_id"] or subject_id,
+        # A webhook may be about no job; a job's own record does not name it.
+        job_id=subject_id if row["job_id"] is None else row["job_id"],
         waiting=not unknown and int(fence) > int(row["begun"] or "0"),
-        is_new=not row["fence"] and not parent_step,
+        is_new=not row["fence"] and not parent_step and subject_id.startswith("job_"),
         state=row["state"] or "",
         claimed_until=claimed_until,
         rendered_at=_time_of(row["rendered_at"]),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sceneshift.jobs.change import Change, StaleEventError
+from sceneshift.jobs.endpoints import addressed
 from sceneshift.jobs.events import (
     CancelRequested,
     Event,
@@ -21,11 +22,17 @@ from sceneshift.jobs.events import (
 )
 from sceneshift.jobs.faults import DUPLICATE_RESULT_KEY
 from sceneshift.jobs.known_words import JOB_WORDS
-from sceneshift.jobs.ledger import day_of
 from sceneshift.jobs.record import JobFault, JobRecord
 from sceneshift.jobs.states import JobState
 from sceneshift.jobs.transitions import advance
-from sceneshift.store.changes import DAY_SECONDS, change_document, result_key_digest, timeline_entry
+from sceneshift.store.changes import (
+    change_document,
+    change_keys,
+    new_result_key,
+    result_key_digest,
+    timeline_entry,
+)
+from sceneshift.store.endpoints import EndpointBook
 from sceneshift.store.keys import Keys
 from sceneshift.store.scripts import Script, load_script
 
@@ -121,6 +128,7 @@ class JobStore:
         retention_seconds: float,
         slots: int | None = None,
         disk: DiskCall | None = None,
+        endpoints: EndpointBook | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -129,6 +137,7 @@ class JobStore:
         self._retention_seconds = retention_seconds
         self._slots = slots
         self._disk = disk
+        self._endpoints = endpoints or EndpointBook(client, keys)
         self._accept = load_script(client, "accept")
         self._advance = load_script(client, "advance")
         self._mark = load_script(client, "mark")
@@ -213,7 +222,7 @@ class JobStore:
             if current is None or not _still_concerns(event, job, current):
                 return None
             try:
-                change = advance(current, event, self._clock.now())
+                change = addressed(advance(current, event, self._clock.now()), self._endpoints.known)
             except StaleEventError:
                 return None
             applied = self.apply(change, guard=guard, unclaimed_on=unclaimed_on)
@@ -223,6 +232,8 @@ class JobStore:
                 return change
             word, _, detail = applied.answer.partition(":")
             unclaimed_on = detail if word == "unclaimed" else unclaimed_on
+            if word == "endpoints":
+                self._endpoints.read()
             event = _instead_of(event, word, detail)
             current = self.load(job.id)
         return None
@@ -233,38 +244,14 @@ class JobStore:
         Intents and result keys have waited for the server's disk, where it can tell. `unclaimed_on` is the day
         (YYYY-MM-DD) on which the ledger has the change's result key as unclaimed, when it has it so.
         """
-        keys, before, after, now = self._keys, change.before, change.after, self._clock.now()
-        idempotency_key = before.order.idempotency_key
-        days = [day_of(moment) for moment in (now, now - DAY_SECONDS)]
-        new_key = after.result_key if after.result_key != before.result_key else ""
-        script_keys = [
-            keys.job(before.id),
-            keys.order(before.id),
-            keys.results(before.id),
-            keys.timeline(before.id),
-            keys.due,
-            keys.jobs(before.state),
-            keys.jobs(after.state),
-            keys.idempotency(idempotency_key) if idempotency_key else keys.job(before.id),
-            keys.jobs(JobState.RENDERING),
-            keys.limits,
-            keys.recovery,
-            keys.witnesses,
-            keys.outcomes(int(now // 60)),
-            keys.decisions(days[0]),
-            *(keys.result_keys(day, new_key) for day in days),
-            *(keys.ledger(day_of(job.intent_at or now)) for job in (before, after)),
-            keys.jobs(JobState.SUBMITTING),
-            keys.waiting_for_slot,
-            keys.lost_submissions,
-            *(keys.delivery(draft.id) for draft in change.deliveries),
-        ]
+        keys, now = self._keys, self._clock.now()
+        new_key, script_keys = new_result_key(change), change_keys(keys, change, now)
         document = change_document(
             change,
             now=now,
             lease_seconds=self._lease_seconds,
             retention_seconds=self._retention_seconds,
-            channel=keys.changes(before.id),
+            channel=keys.changes(change.before.id),
         )
         if self._slots is not None:
             document["slots"] = self._slots
@@ -274,7 +261,7 @@ class JobStore:
             document["result_key"] = result_key_digest(new_key)
         if new_key and unclaimed_on:
             script_keys.append(keys.ledger(unclaimed_on))
-            document["unclaimed"] = {"key": len(script_keys), "images": before.order.num_output}
+            document["unclaimed"] = {"key": len(script_keys), "images": change.before.order.num_output}
         arguments = [json.dumps(document, ensure_ascii=False)]
         if guard is None and not new_key:
             return Applied(str(self._advance(keys=script_keys, args=arguments)))

@@ -15,7 +15,26 @@ on a cluster all keys lie on one shard, which the scripts need: a transition tou
     PREFIX:job:ID:answer:query   string   a day                  keep_answer      a query's, its beginning
     PREFIX:idempotency:HASH      string   retention, when final  accept           the job that the key belongs to
     PREFIX:delivery:ID           hash     retention, when ended  advance, settle, one webhook of the outbox
-                                                                 begin, hand_out
+                                                                 begin, hand_out,
+                                                                 resend
+    PREFIX:delivery:ID:attempts  list     retention, when ended  settle           its last 20 attempts (JSON)
+    PREFIX:lane:ID               hash     a week, when healthy   settle, *_lane,  an endpoint's health
+                                                                 note_warning
+    PREFIX:lane:ID:running       zset     ten minutes            *_lane, settle   delivery, by the end of its attempt
+    PREFIX:lane:ID:waiting       zset     none                   *_lane, settle   delivery that waits for the endpoint,
+                                                                                  by when its event occurred
+    PREFIX:lane:ID:missed        zset     none                   *_lane, settle   delivery whose tries ended while the
+                                                                                  endpoint was away, in that order
+    PREFIX:lane:ID:retrying      zset     none                   *_lane, settle   delivery that failed and comes back by
+                                                                                  its own schedule, in that order
+    PREFIX:lanes:failing         zset     trimmed                *_lane, settle   lanes that are failing, disabled or
+                                                                                  catching up, by since when
+    PREFIX:lanes:looked_at       string   ten minutes            take_look        when they were last looked at
+    PREFIX:webhook_counts        hash     none                   settle,          attempts and ends of deliveries by
+                                                                 note_warning     result, and warnings by threshold
+    PREFIX:endpoints             hash     none                   save_endpoint    named endpoints (JSON), by id
+    PREFIX:endpoints:version     string   none                   save_endpoint    how often that has changed
+    PREFIX:events                stream   trimmed to retention   advance          every event of every job, in order
     PREFIX:due                   zset     none                   all scripts      job or delivery, by its due time
     PREFIX:jobs:STATE            zset     trimmed when expired   accept, advance  job, by when it came into the state
     PREFIX:deliveries:exhausted  zset     trimmed when expired   settle           delivery, by when it was given up
@@ -94,6 +113,36 @@ class Keys:
     def delivery(self, delivery_id: str) -> str:
         return f"{self.prefix}:delivery:{delivery_id}"
 
+    def attempts(self, delivery_id: str) -> str:
+        return f"{self.prefix}:delivery:{delivery_id}:attempts"
+
+    def lane(self, lane_id: str) -> str:
+        return f"{self.prefix}:lane:{lane_id}"
+
+    def lane_running(self, lane_id: str) -> str:
+        return f"{self.prefix}:lane:{lane_id}:running"
+
+    def lane_waiting(self, lane_id: str) -> str:
+        return f"{self.prefix}:lane:{lane_id}:waiting"
+
+    def lane_missed(self, lane_id: str) -> str:
+        return f"{self.prefix}:lane:{lane_id}:missed"
+
+    def lane_retrying(self, lane_id: str) -> str:
+        return f"{self.prefix}:lane:{lane_id}:retrying"
+
+    @property
+    def failing_lanes(self) -> str:
+        return f"{self.prefix}:lanes:failing"
+
+    @property
+    def lanes_looked_at(self) -> str:
+        return f"{self.prefix}:lanes:looked_at"
+
+    @property
+    def webhook_counts(self) -> str:
+        return f"{self.prefix}:webhook_counts"
+
     def subject(self, subject_id: str) -> str:
         """The record behind a member of the due index: a job's or a delivery's."""
         return self.delivery(subject_id) if subject_id.startswith("dlv_") else self.job(subject_id)
@@ -161,6 +210,18 @@ class Keys:
     @property
     def due(self) -> str:
         return f"{self.prefix}:due"
+
+    @property
+    def endpoints(self) -> str:
+        return f"{self.prefix}:endpoints"
+
+    @property
+    def endpoints_version(self) -> str:
+        return f"{self.prefix}:endpoints:version"
+
+    @property
+    def events(self) -> str:
+        return f"{self.prefix}:events"
 
     @property
     def exhausted_deliveries(self) -> str:

@@ -14,8 +14,12 @@ from sceneshift.store.connection import NOTES, Patience, connect
 from sceneshift.store.deliveries import DeliveryStore
 from sceneshift.store.due import DueIndex
 from sceneshift.store.durability import DiskWait
+from sceneshift.store.endpoints import EndpointBook
+from sceneshift.store.event_log import EventLog
 from sceneshift.store.jobs import JobStore
 from sceneshift.store.keys import Keys
+from sceneshift.store.lane_policy import LanePolicy
+from sceneshift.store.lanes import Lanes
 from sceneshift.store.latencies import Latencies
 from sceneshift.store.ledger import Ledger
 from sceneshift.store.permits import Limits, Permits
@@ -36,6 +40,9 @@ class Store:
     jobs: JobStore
     due: DueIndex
     deliveries: DeliveryStore
+    lanes: Lanes
+    endpoints: EndpointBook
+    event_log: EventLog
     timeline: Timeline
     answers: AnswerStore
     permits: Permits
@@ -56,7 +63,9 @@ def open_job_store(
     keys = Keys(settings.key_prefix)
     bad_messages = BadMessages(notes, keys, clock)
     clock = clock or RedisClock(client)
+    lanes = Lanes(client, keys, clock, LanePolicy.from_settings(settings))
     retention, lease = settings.job_retention_seconds, settings.lease_seconds
+    endpoints = EndpointBook(client, keys)
     return Store(
         client=client,
         keys=keys,
@@ -69,9 +78,13 @@ def open_job_store(
             retention_seconds=retention,
             slots=settings.max_in_flight,
             disk=DiskWait(client, settings.disk_wait_seconds),
+            endpoints=endpoints,
         ),
         due=DueIndex(client, keys, clock, lease_seconds=lease),
-        deliveries=DeliveryStore(client, keys, clock, retention_seconds=retention),
+        deliveries=DeliveryStore(client, keys, clock, lanes),
+        lanes=lanes,
+        endpoints=endpoints,
+        event_log=EventLog(client, keys, clock, retention_seconds=retention),
         timeline=Timeline(client, keys),
         answers=AnswerStore(notes, keys, retention_seconds=retention),
         permits=Permits(client, keys, clock, Limits.from_settings(settings)),

@@ -14,19 +14,17 @@ A shop imports this package in its web process, so it needs nothing but the stan
 from __future__ import annotations
 
 from sceneshift.errors import WebhookVerificationError
+from sceneshift.webhooks.event_data import BatchData, EndpointData, ErrorData, JobData, MissingData, OutputData
 from sceneshift.webhooks.events import (
     BatchCompleted,
-    BatchData,
-    ErrorData,
+    EndpointDisabled,
+    EndpointFailing,
     Event,
     JobCancelled,
     JobCompleted,
-    JobData,
     JobFailed,
     JobNeedsAttention,
     JobOverdue,
-    MissingData,
-    OutputData,
     UnknownEvent,
     WebhookTest,
 )
@@ -39,6 +37,9 @@ __all__ = [
     "EVENT_TYPES",
     "BatchCompleted",
     "BatchData",
+    "EndpointData",
+    "EndpointDisabled",
+    "EndpointFailing",
     "ErrorData",
     "Event",
     "JobCancelled",

@@ -11,97 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-Json: TypeAlias = Mapping[str, Any]
+from sceneshift.webhooks.event_data import BatchData, EndpointData, ErrorData, JobData, Json, MissingData, OutputData
 
 
 class MalformedEventError(ValueError):
     """Raised when an authentic body is not an event of ours; the text names the field."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputData:
-    """One result image in the bucket.
-
-    Attributes:
-        index: its place in the order, from 0.
-        key: the object's name.
-        s3_uri: None when the results live in a directory.
-        url: a link that works until `url_expires_at`; None when the store makes no links.
-    """
-
-    index: int
-    key: str
-    s3_uri: str | None
-    url: str | None
-    url_expires_at: datetime | None
-    sha256: str
-    content_type: str
-    width: int
-    height: int
-    size_bytes: int
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingData:
-    """An image that was ordered and could not be delivered."""
-
-    index: int
-    code: str
-    message: str
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorData:
-    """Why a job failed, or needs a person; `code` is from an open list (docs/reference/errors.md)."""
-
-    code: str
-    message: str
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobData:
-    """A job as it was when the event happened.
-
-    Attributes:
-        sequence: grows with every change of the job. Ignore an event with a lower one than you have seen.
-        requested: how many images were ordered.
-        source: what the images were made from.
-        provenance: how the images declare their origin.
-        timings: seconds per phase.
-        charge: `not_charged`, `unknown` or `charged`, as far as it was known when this was sent; None when not told.
-        late: it ended after its deadline, and `job.overdue` had said so; False in an event that is no end.
-        raw: the whole `data` object, unknown fields included.
-    """
-
-    job_id: str
-    sequence: int
-    state: str
-    sku: str | None = None
-    idempotency_key: str | None = None
-    metadata: Json = field(default_factory=dict)
-    requested: int | None = None
-    outputs: tuple[OutputData, ...] = ()
-    missing: tuple[MissingData, ...] = ()
-    source: Json = field(default_factory=dict)
-    provenance: Json = field(default_factory=dict)
-    timings: Mapping[str, float] = field(default_factory=dict)
-    error: ErrorData | None = None
-    charge: str | None = None
-    late: bool = False
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchData:
-    """A batch whose jobs are all final; `counts` has the number of jobs in each state."""
-
-    batch_id: str
-    total: int
-    counts: Mapping[str, int]
-    raw: Json = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +85,20 @@ class WebhookTest(_Envelope):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointFailing(_Envelope):
+    """Another endpoint has been failing for long, and will be disabled when that goes on."""
+
+    data: EndpointData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointDisabled(_Envelope):
+    """Another endpoint gets nothing any more until an operator enables it; its events wait."""
+
+    data: EndpointData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownEvent(_Envelope):
     """A type that is newer than this library: acknowledge it and go on."""
 
@@ -178,7 +106,8 @@ class UnknownEvent(_Envelope):
 
 
 JobEvent: TypeAlias = JobCompleted | JobFailed | JobCancelled | JobNeedsAttention | JobOverdue
-Event: TypeAlias = JobEvent | BatchCompleted | WebhookTest | UnknownEvent
+EndpointEvent: TypeAlias = EndpointFailing | EndpointDisabled
+Event: TypeAlias = JobEvent | BatchCompleted | WebhookTest | EndpointEvent | UnknownEvent
 
 _JOB_EVENTS: Mapping[str, type[JobEvent]] = {
     "job.completed": JobCompleted,
@@ -186,6 +115,11 @@ _JOB_EVENTS: Mapping[str, type[JobEvent]] = {
     "job.cancelled": JobCancelled,
     "job.needs_attention": JobNeedsAttention,
     "job.overdue": JobOverdue,
+}
+
+_ENDPOINT_EVENTS: Mapping[str, type[EndpointEvent]] = {
+    "endpoint.failing": EndpointFailing,
+    "endpoint.disabled": EndpointDisabled,
 }
 
 
@@ -207,6 +141,8 @@ def read_event(webhook_id: str, body: Any) -> Event:
     }
     if job_event := _JOB_EVENTS.get(envelope["type"]):
         return job_event(data=_job(data), **envelope)
+    if endpoint_event := _ENDPOINT_EVENTS.get(envelope["type"]):
+        return endpoint_event(data=_endpoint(data), **envelope)
     if envelope["type"] == "batch.completed":
         return BatchCompleted(data=_batch(data), **envelope)
     if envelope["type"] == "webhook.test":
@@ -271,6 +207,21 @@ def _batch(data: dict[str, Any]) -> BatchData:
         batch_id=_required(data, "batch_id", str),
         total=_required(data, "total", int),
         counts=_required(data, "counts", dict),
+        raw=data,
+    )
+
+
+def _endpoint(data: dict[str, Any]) -> EndpointData:
+    endpoint = _required(data, "endpoint", dict)
+    return EndpointData(
+        endpoint_id=_required(endpoint, "id", str),
+        name=_optional(endpoint, "name", str),
+        url=_required(endpoint, "url", str),
+        failing_since=_moment(_required(data, "failing_since", str), "failing_since"),
+        percent=_required(data, "percent", int),
+        disables_at=_moment(_required(data, "disables_at", str), "disables_at"),
+        last_status=_required(data, "last_status", str),
+        reason=_optional(data, "reason", str) or "failing",
         raw=data,
     )
 

@@ -16,6 +16,8 @@ EVENT_TYPES = (
     "job.overdue",
     "batch.completed",
     "webhook.test",
+    "endpoint.failing",
+    "endpoint.disabled",
 )
 
 

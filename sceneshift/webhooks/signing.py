@@ -15,6 +15,7 @@ import secrets as random
 from collections.abc import Sequence
 
 from sceneshift.errors import ConfigurationError
+from sceneshift.webhooks.private_keys import private_signature
 
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"
@@ -34,7 +35,9 @@ def new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(random.token_bytes(_NEW_SECRET_BYTES)).decode("ascii")
 
 
-def sign(payload: bytes, *, webhook_id: str, timestamp: int, secrets: Sequence[str]) -> dict[str, str]:
+def sign(
+    payload: bytes, *, webhook_id: str, timestamp: int, secrets: Sequence[str], seeds: Sequence[bytes] = ()
+) -> dict[str, str]:
     """The three headers that prove this payload, signed with every secret so that receivers may hold any of them.
 
     Args:
@@ -42,9 +45,11 @@ def sign(payload: bytes, *, webhook_id: str, timestamp: int, secrets: Sequence[s
         webhook_id: the event's id, the same for every attempt.
         timestamp: the time of this attempt, in whole Unix seconds.
         secrets: one, or several while one replaces another.
+        seeds: of Ed25519 private keys that sign too (`v1a`), for receivers that hold a public key.
 
     Raises:
-        ConfigurationError: there is no secret, or one is malformed.
+        ConfigurationError: there is no secret, or one is malformed; or a seed is given, and the package that knows the
+            curve is not installed.
         ValueError: the id or the timestamp could be read in two ways.
     """
     if not WEBHOOK_ID.fullmatch(webhook_id):
@@ -53,11 +58,13 @@ def sign(payload: bytes, *, webhook_id: str, timestamp: int, secrets: Sequence[s
         raise ValueError(f"timestamp {timestamp} must not be negative")
     if not secrets:
         raise ConfigurationError("SCENESHIFT_WEBHOOK_SECRET is not set; make one with sceneshift.webhooks.new_secret()")
-    keys = [secret_key(secret) for secret in secrets]
+    entries = [signature(payload, webhook_id, str(timestamp), secret_key(secret)) for secret in secrets]
+    content = signed_content(payload, webhook_id, str(timestamp))
+    entries += [private_signature(content, seed) for seed in seeds]
     return {
         ID_HEADER: webhook_id,
         TIMESTAMP_HEADER: str(timestamp),
-        SIGNATURE_HEADER: " ".join(signature(payload, webhook_id, str(timestamp), key) for key in keys),
+        SIGNATURE_HEADER: " ".join(entries),
     }
 
 
@@ -84,5 +91,10 @@ def secret_key(secret: str) -> bytes:
 
 def signature(payload: bytes, webhook_id: str, timestamp: str, key: bytes) -> str:
     """One entry of the signature header: the version, a comma, and the HMAC in base64."""
-    signed = b".".join((webhook_id.encode("ascii"), timestamp.encode("ascii"), payload))
+    signed = signed_content(payload, webhook_id, timestamp)
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")
+
+
+def signed_content(payload: bytes, webhook_id: str, timestamp: str) -> bytes:
+    """The bytes that every signature of a webhook covers, whichever its version."""
+    return b".".join((webhook_id.encode("ascii"), timestamp.encode("ascii"), payload))

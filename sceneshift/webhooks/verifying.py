@@ -10,11 +10,13 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
 
 from sceneshift.errors import ConfigurationError, WebhookVerificationError
 from sceneshift.webhooks.events import Event, MalformedEventError, read_event
+from sceneshift.webhooks.public_keys import PUBLIC_KEY_PREFIX, Ed25519UnavailableError, is_signed, public_key
 from sceneshift.webhooks.signing import (
     ID_HEADER,
     SIGNATURE_HEADER,
@@ -22,6 +24,7 @@ from sceneshift.webhooks.signing import (
     WEBHOOK_ID,
     secret_key,
     signature,
+    signed_content,
 )
 
 SIGNATURES_MAX = 32
@@ -29,9 +32,34 @@ SIGNATURE_HEADER_MAX_CHARACTERS = 8192
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
+class RequestHeaders(Protocol):
+    """A request's headers: a mapping, or what a framework has instead of one."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedHeaders:
+    """What a webhook's three headers say, well-formed and not yet believed."""
+
+    webhook_id: str
+    timestamp: str
+    signatures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverKeys:
+    """What a receiver checks signatures with: the keys of its secrets, and public keys."""
+
+    secrets: tuple[bytes, ...]
+    public: tuple[bytes, ...]
+
+
 def verify(
     payload: bytes,
-    headers: Mapping[str, str],
+    headers: RequestHeaders,
     secret: str | Sequence[str],
     *,
     tolerance_seconds: float = 300,
@@ -44,7 +72,8 @@ def verify(
         payload: the request's body as it arrived: `request.body` (Django), `request.get_data()` (Flask) or
             `await request.body()` (FastAPI, Starlette). Parsed and dumped again, it no longer matches its signature.
         headers: the request's headers, in any case.
-        secret: the endpoint's `whsec_…`, or several of them while one replaces another.
+        secret: the endpoint's `whsec_…`, or its public key `whpk_…` where it is signed with Ed25519; several of them
+            while one replaces another. Each is matched with signatures of its own kind only.
         tolerance_seconds: how far `webhook-timestamp` may lie in the past or in the future.
         seen: says whether this id has been dealt with before. Asked last, for authentic webhooks only. Answer a
             duplicate with a 2xx: the first delivery succeeded, only its answer was lost.
@@ -52,7 +81,7 @@ def verify(
 
     Raises:
         WebhookVerificationError: do not believe it, and answer a plain 400 or 401. `check` names what failed:
-            `body_not_bytes`, `secret_malformed`, `missing_header`, `timestamp_malformed`,
+            `body_not_bytes`, `secret_malformed`, `ed25519_unavailable`, `missing_header`, `timestamp_malformed`,
             `timestamp_out_of_tolerance`, `no_matching_signature`, `body_unparseable`, `duplicate`.
     """
     if not isinstance(payload, bytes):
@@ -61,18 +90,13 @@ def verify(
             f"the payload is a {type(payload).__name__}, but the signature covers the bytes as they arrived: pass "
             "request.body (Django), request.get_data() (Flask) or await request.body() (FastAPI, Starlette)",
         )
-    keys = _keys(secret)
-    webhook_id, timestamp, signatures = _signed_headers(headers)
-    _check_timestamp(timestamp, time.time() if now is None else now, tolerance_seconds)
-    if not _any_matches(signatures, [signature(payload, webhook_id, timestamp, key) for key in keys]):
-        _refuse(
-            "no_matching_signature",
-            "no signature matches: the secret is not the sender's, or the body was changed on its way, "
-            "for instance by parsing it and dumping it again",
-        )
-    event = _read(webhook_id, payload)
-    if seen is not None and seen(webhook_id):
-        _refuse("duplicate", f"{webhook_id} has been dealt with before; answer with a 2xx")
+    keys = receiver_keys(secret)
+    signed = signed_headers(headers)
+    check_timestamp(signed.timestamp, time.time() if now is None else now, tolerance_seconds)
+    check_signature(payload, signed, keys)
+    event = read_body(signed.webhook_id, payload)
+    if seen is not None and seen(signed.webhook_id):
+        _refuse("duplicate", f"{signed.webhook_id} has been dealt with before; answer with a 2xx")
     return event
 
 
@@ -80,17 +104,26 @@ def _refuse(check: str, message: str) -> NoReturn:
     raise WebhookVerificationError(message, check=check)
 
 
-def _keys(secret: str | Sequence[str]) -> list[bytes]:
-    secrets = [secret] if isinstance(secret, str) else list(secret)
-    if not secrets:
-        _refuse("secret_malformed", "no webhook secret was given")
+def receiver_keys(secret: str | Sequence[str] | None) -> ReceiverKeys:
+    """The keys that these texts stand for; refused as `secret_malformed` when one stands for none, or there is none."""
+    texts = [secret] if isinstance(secret, str) else list(secret or ())
+    if not texts or texts == [""]:
+        _refuse("secret_malformed", "no webhook secret was given: is the variable set that holds it?")
+    if any(isinstance(text, str) and len(text.split()) > 1 for text in texts):
+        _refuse("secret_malformed", "several webhook secrets are in one text: give them as a list, as .split() makes")
+    are_public = [isinstance(text, str) and text.startswith(PUBLIC_KEY_PREFIX) for text in texts]
+    pairs = list(zip(texts, are_public, strict=True))
     try:
-        return [secret_key(each) for each in secrets]
+        return ReceiverKeys(
+            secrets=tuple(secret_key(text) for text, is_public in pairs if not is_public),
+            public=tuple(public_key(text) for text, is_public in pairs if is_public),
+        )
     except ConfigurationError as error:
         raise WebhookVerificationError(error.message, check="secret_malformed") from None
 
 
-def _signed_headers(headers: Mapping[str, str]) -> tuple[str, str, list[str]]:
+def signed_headers(headers: RequestHeaders) -> SignedHeaders:
+    """The three headers, each there once and of our form; refused as `missing_header` or `timestamp_malformed`."""
     webhook_id = _only(headers, ID_HEADER)
     if not WEBHOOK_ID.fullmatch(webhook_id):
         _refuse("missing_header", f"{ID_HEADER} is not an id of ours")
@@ -101,10 +134,10 @@ def _signed_headers(headers: Mapping[str, str]) -> tuple[str, str, list[str]]:
     entries = signatures.split(" ")
     if len(signatures) > SIGNATURE_HEADER_MAX_CHARACTERS or len(entries) > SIGNATURES_MAX:
         _refuse("no_matching_signature", f"{SIGNATURE_HEADER} has more than {SIGNATURES_MAX} entries")
-    return webhook_id, timestamp, entries
+    return SignedHeaders(webhook_id=webhook_id, timestamp=timestamp, signatures=tuple(entries))
 
 
-def _only(headers: Mapping[str, str], name: str) -> str:
+def _only(headers: RequestHeaders, name: str) -> str:
     """The header's one value; two different ones are an attempt to have it read in two ways."""
     values = [value for key, value in headers.items() if isinstance(key, str) and key.lower() == name]
     if any(value != values[0] for value in values):
@@ -115,7 +148,8 @@ def _only(headers: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _check_timestamp(timestamp: str, now: float, tolerance_seconds: float) -> None:
+def check_timestamp(timestamp: str, now: float, tolerance_seconds: float) -> None:
+    """It lies within the tolerance, in seconds; refused as `timestamp_out_of_tolerance` when it does not."""
     age_seconds = now - int(timestamp)
     if not abs(age_seconds) <= tolerance_seconds:
         direction = "old" if age_seconds > 0 else "in the future"
@@ -123,6 +157,18 @@ def _check_timestamp(timestamp: str, now: float, tolerance_seconds: float) -> No
             "timestamp_out_of_tolerance",
             f"{TIMESTAMP_HEADER} is {abs(age_seconds):.0f} s {direction}; {tolerance_seconds:g} s are allowed",
         )
+
+
+def check_signature(payload: bytes, signed: SignedHeaders, keys: ReceiverKeys) -> None:
+    """One of the signatures is of these bytes and by one of the keys; refused as `no_matching_signature` otherwise."""
+    expected = [signature(payload, signed.webhook_id, signed.timestamp, key) for key in keys.secrets]
+    if _any_matches(signed.signatures, expected) or _any_is_signed(payload, signed, keys.public):
+        return
+    _refuse(
+        "no_matching_signature",
+        "no signature matches: the secret is not the sender's, or the body was changed on its way, "
+        "for instance by parsing it and dumping it again",
+    )
 
 
 def _any_matches(given: Sequence[str], expected: Sequence[str]) -> bool:
@@ -134,7 +180,17 @@ def _any_matches(given: Sequence[str], expected: Sequence[str]) -> bool:
     return matches
 
 
-def _read(webhook_id: str, payload: bytes) -> Event:
+def _any_is_signed(payload: bytes, signed: SignedHeaders, keys: Sequence[bytes]) -> bool:
+    """A public key is known to all, so how long its checks take may be known as well."""
+    content = signed_content(payload, signed.webhook_id, signed.timestamp)
+    try:
+        return any(is_signed(entry, content, key) for key in keys for entry in signed.signatures)
+    except Ed25519UnavailableError as error:
+        raise WebhookVerificationError(error.message, check="ed25519_unavailable") from None
+
+
+def read_body(webhook_id: str, payload: bytes) -> Event:
+    """The event that these authentic bytes describe; refused as `body_unparseable` when they describe none."""
     try:
         return read_event(webhook_id, json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:

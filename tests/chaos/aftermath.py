@@ -45,6 +45,7 @@ class Calm:
         lease_seconds: with the timekeeper's interval; twice this is allowed for whatever a dead worker held.
         jobs_seconds: until every job was final or held; None when some still moved.
         webhooks_seconds: from then until every webhook was settled.
+        webhooks_limit_seconds: the time for that: an endpoint that was away catches up at a rate.
         moved_forward: webhooks whose next attempt was far off, and that were tried at once.
         rest_seconds: from then until every slot was free and the spool was empty.
     """
@@ -56,6 +57,7 @@ class Calm:
     lease_seconds: float
     jobs_seconds: float | None = None
     webhooks_seconds: float | None = None
+    webhooks_limit_seconds: float = WEBHOOKS_SECONDS
     moved_forward: int = 0
     rest_seconds: float | None = None
 
@@ -82,7 +84,9 @@ class Calm:
                 "is the limit"
             )
         if self.webhooks_seconds is None:
-            found.append(f"webhooks were still to be delivered {WEBHOOKS_SECONDS:.0f} s after the jobs had ended")
+            found.append(
+                f"webhooks were still to be delivered {self.webhooks_limit_seconds:.0f} s after the jobs had ended"
+            )
         if self.rest_seconds is None:
             found.append("slots or spooled keys were left after everything else had ended, and their time was over")
         return found
@@ -106,7 +110,8 @@ def come_to_rest(storm: Storm, client: Client, problems: list[str]) -> Calm:
     problems += undated(client)
     moved: set[str] = set()
     webhooks_at = time.monotonic()
-    is_told = _until(storm, lambda: not _pending(client, moved), WEBHOOKS_SECONDS)
+    webhooks_limit_seconds = WEBHOOKS_SECONDS + _catch_up_seconds(client)
+    is_told = _until(storm, lambda: not _pending(client, moved), webhooks_limit_seconds)
     webhooks_seconds = time.monotonic() - webhooks_at if is_told else None
     rest_at = time.monotonic()
     limit_seconds = REST_SECONDS + _lost_seconds(client)
@@ -116,6 +121,7 @@ def come_to_rest(storm: Storm, client: Client, problems: list[str]) -> Calm:
         | {
             "jobs_seconds": jobs_seconds,
             "webhooks_seconds": webhooks_seconds,
+            "webhooks_limit_seconds": webhooks_limit_seconds,
             "moved_forward": len(moved),
             "rest_seconds": time.monotonic() - rest_at if is_free else None,
         }
@@ -133,7 +139,7 @@ def undated(client: Client) -> list[str]:
 def _undated(client: Client) -> set[str]:
     store = client.store
     latest = store.clock.read() + max(PAUSES_SECONDS) * (1 + JITTER)
-    names = list(store.client.scan_iter(match=store.keys.delivery("*"), count=1000))
+    names = list(store.client.scan_iter(match=store.keys.delivery("*"), count=1000, _type="hash"))
     with store.client.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.hmget(name, ["id", "status"])
@@ -195,17 +201,24 @@ def _lost_seconds(client: Client) -> float:
     return min(LOST_MAX_SECONDS, max(0.0, max((until for _, until in latest), default=0.0) - store.clock.read()))
 
 
+def _catch_up_seconds(client: Client) -> float:
+    """Twice the time that the events in the lines of failing endpoints take at the rate at which these catch up."""
+    lanes = client.store.lanes
+    waiting = sum(lanes.get(lane_id).waiting for lane_id in lanes.failing())
+    return 2 * waiting / client.settings.webhook_catch_up_rate
+
+
 def _moving(client: Client) -> list[str]:
     return [job_id for state in MOVING for job_id in client.store.jobs.ids(state, limit=1_000_000)]
 
 
 def _pending(client: Client, moved: set[str]) -> list[str]:
-    """The webhooks that are still to be delivered; those that would wait for minutes are due now."""
+    """The webhooks that are still to be delivered; those that would wait for minutes are due now, once."""
     store = client.store
     entries: list[tuple[str, float]] = store.client.zrange(store.keys.due, 0, -1, withscores=True)  # type: ignore[assignment]
     pending = [(name, at) for name, at in entries if name.startswith("dlv_")]
     now = store.clock.read()
-    far = {name: now for name, at in pending if at > now + 2 * store.due.lease_seconds}
+    far = {name: now for name, at in pending if at > now + 2 * store.due.lease_seconds and name not in moved}
     if far:
         store.client.zadd(store.keys.due, far, xx=True)
         moved.update(far)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sceneshift.cli import doctor_settings
+from sceneshift import service
 from sceneshift.cli.doctor_settings import worker_findings
 from sceneshift.cli.doctor_store import clock_finding, server_findings, store_findings
 from sceneshift.cli.findings import Finding, Level, exit_code_of, failure, fine, warning
@@ -188,7 +188,7 @@ def test_a_storage_that_cannot_be_opened_is_a_failure(doctor: Doctor, server: Re
 
 def test_without_the_service_its_needs_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shop's own package called `storage` is not the service's: what only a worker needs is not demanded."""
-    monkeypatch.setattr(doctor_settings, "_CHECKOUT", Path("/elsewhere"))
+    monkeypatch.setattr(service, "_CHECKOUT", Path("/elsewhere"))
     levels = {finding.what: finding.level for finding in worker_findings(Settings())}
     assert levels == {"provider": "warn", "webhook secrets": "ok", "allowed hosts": "ok", "storage": "warn"}
 

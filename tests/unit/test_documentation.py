@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import inspect
 import json
 import pkgutil
 import re
@@ -38,18 +39,17 @@ from sceneshift.provider.protocol import ErrorKind, NotSent, ProviderError, Quer
 from sceneshift.settings import PREFIX, Settings
 from sceneshift.store import due
 from sceneshift.store.deliveries import delivery_fields, delivery_of
+from sceneshift.webhook_bodies import webhook_body
 from sceneshift.webhooks import event_payload
+from sceneshift.webhooks.consumer_checks import CHECK_NAMES
 from sceneshift.webhooks.events import read_event
+from sceneshift.webhooks.pytest_plugin import CheckWebhookConsumer
 from storage.directory import DirectoryStore
-from tasks.webhook_payloads import webhook_body
 from tests.factories import NOW, a_job, an_output
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RECEIVERS = ROOT / "examples" / "webhook_receivers"
-NOT_INSTALLED = {"django", "flask", "fastapi"}
-"""What the pages show and the project does not depend on."""
-
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -132,8 +132,7 @@ def test_python_examples_compile_and_import_what_exists(page: Path) -> None:
             else:
                 continue
             for module, name in names:
-                if module.partition(".")[0] not in NOT_INSTALLED:
-                    assert not name or hasattr(importlib.import_module(module), name), f"{module}.{name}"
+                assert not name or hasattr(importlib.import_module(module), name), f"{module}.{name}"
 
 
 def test_the_webhook_pages_code_is_that_of_the_examples() -> None:
@@ -363,3 +362,12 @@ def test_the_webhook_page_names_every_check() -> None:
     code = (ROOT / "sceneshift/webhooks/verifying.py").read_text(encoding="utf-8")
     checks = set(re.findall(r'(?:_refuse\(\s*|check=)"(\w+)"', code))
     assert first_column(section("docs/how-to/receive-webhooks.md", "## When verification fails")) == checks
+
+
+def test_the_page_on_testing_names_every_check_and_argument() -> None:
+    """Who reads the page knows each check of the trial, in its order, and each argument of the fixture."""
+    page = "docs/how-to/test-your-endpoint.md"
+    names = re.findall(r"^\| `(\w+)` \|", section(page, "## The checks"), re.MULTILINE)
+    assert tuple(names) == CHECK_NAMES
+    arguments = inspect.signature(CheckWebhookConsumer.__call__).parameters
+    assert first_column(section(page, "## In pytest")) == set(arguments) - {"self", "consumer"}

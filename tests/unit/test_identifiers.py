@@ -63,6 +63,9 @@ def test_derived_names_are_always_the_same() -> None:
     assert identifiers.task_id(JOB_ID, "poll-007") == f"{JOB_ID}:poll-007"
     assert identifiers.event_id(JOB_ID, 2) == f"evt_{JOB_ID[4:]}_2"
     assert identifiers.delivery_id(JOB_ID, 2) == f"dlv_{JOB_ID[4:]}_2"
+    theirs = identifiers.endpoint_delivery_id(identifiers.event_id(JOB_ID, 2), "ep_7h3k")
+    assert identifiers.endpoint_of_delivery(theirs) == "ep_7h3k"
+    assert identifiers.endpoint_of_delivery(identifiers.delivery_id(JOB_ID, 2)) == ""
 
 
 def test_a_nonce_is_fixed_by_job_and_epoch() -> None:

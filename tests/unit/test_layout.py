@@ -53,6 +53,7 @@ def test_wheel_ships_one_name_with_its_data(tmp_path: Path) -> None:
     assert {name.partition("/")[0] for name in files if ".dist-info/" not in name} == {"sceneshift"}
     assert {"sceneshift/py.typed", "sceneshift/store/lua/advance.lua", "sceneshift/simulator/page.html"} <= set(files)
     assert any(name.startswith("sceneshift/webhooks/schemas/") for name in files)
+    assert "sceneshift/webhooks/vectors.json" in files
 
 
 def test_public_names_are_exactly_what_all_says() -> None:

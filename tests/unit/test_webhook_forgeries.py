@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -27,6 +29,10 @@ from tests.webhook_material import (
     secret_of,
     signed,
 )
+from tests.webhook_vectors import PAIR, content, headers_of, public_bytes, public_text, v1, v1a
+
+PUBLIC_KEY = public_text(PAIR)
+BY_PAIR = v1a(PAIR, content(PAYLOAD, "evt_1", NOW))
 
 
 @pytest.mark.parametrize(
@@ -199,12 +205,28 @@ def test_authentic_nonsense(body: bytes) -> None:
 )
 def test_malformed_secrets(secret: Any) -> None:
     """A secret that is not exactly one is refused at both ends, with a text that does not repeat it."""
-    if secret is not None:
-        assert check_that_fails(secret=secret) == "secret_malformed"
+    assert check_that_fails(secret=secret) == "secret_malformed"
     secrets = [secret] if isinstance(secret, str) else secret
     with pytest.raises(ConfigurationError) as caught:
         sign(PAYLOAD, webhook_id="evt_1", timestamp=NOW, secrets=secrets)
     assert "AQEB" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        (None, "is the variable set"),
+        ("", "is the variable set"),
+        ([], "is the variable set"),
+        (f"{SECRET} {OLD_SECRET}", "give them as a list"),
+    ],
+    ids=["none", "empty", "no secrets", "two in one text"],
+)
+def test_a_mistake_with_the_setting_is_told_apart(secret: Any, text: str) -> None:
+    """A variable that is not set, and one whose several secrets were not split, are said as such."""
+    with pytest.raises(WebhookVerificationError, match=text) as refused:
+        verify(PAYLOAD, HEADERS, secret, now=NOW)
+    assert refused.value.check == "secret_malformed"
 
 
 @pytest.mark.parametrize("size_bytes", [24, 32, 64])
@@ -230,3 +252,89 @@ def test_what_is_never_signed(webhook_id: str, timestamp: int) -> None:
     """An id or time that could be read in two ways is a mistake of the caller."""
     with pytest.raises(ValueError, match=r"webhook_id|timestamp"):
         sign(PAYLOAD, webhook_id=webhook_id, timestamp=timestamp, secrets=[SECRET])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "whpk_",
+        PUBLIC_KEY.removeprefix("whpk_"),
+        PUBLIC_KEY.replace("whpk_", "WHPK_"),
+        PUBLIC_KEY + "\n",
+        " " + PUBLIC_KEY,
+        PUBLIC_KEY.rstrip("="),
+        PUBLIC_KEY + "=",
+        PUBLIC_KEY[:-2] + "Z=",
+        "whpk_" + "!" * 44,
+        "whpk_" + "é" * 44,
+        "whpk_" + base64.b64encode(b"\x01" * 31).decode(),
+        "whpk_" + base64.b64encode(b"\x01" * 33).decode(),
+        f"{PUBLIC_KEY} {PUBLIC_KEY}",
+        "whpk_" + SECRET,
+    ],
+    ids=ascii,
+)
+def test_malformed_public_keys(key: str) -> None:
+    """A public key that is not exactly one is a mistake of the receiver's, and never opens anything."""
+    headers = headers_of(BY_PAIR, webhook_id="evt_1")
+    assert check_that_fails(headers=headers, secret=key) == "secret_malformed"
+    assert check_that_fails(secret=[SECRET, key]) == "secret_malformed"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "v1a",
+        "v1a,",
+        "v1a,AAAA",
+        "v1a," + "A" * 88,
+        BY_PAIR[:-1],
+        BY_PAIR + "=",
+        BY_PAIR[:-3] + chr(ord(BY_PAIR[-3]) + 1) + "==",
+        BY_PAIR.replace("v1a,", "v1A,"),
+        BY_PAIR.replace("v1a,", "v1b,"),
+        BY_PAIR.replace("v1a,", "v1a,\n"),
+        BY_PAIR.replace("v1a,", "v1a,v1a,"),
+        "v1a," + base64.b64encode(base64.b64decode(BY_PAIR[4:])[:63]).decode(),
+        "v1a," + base64.b64encode(base64.b64decode(BY_PAIR[4:]) + b"\0").decode(),
+        "v1a," + base64.b64encode(bytes(32) + base64.b64decode(BY_PAIR[4:])[32:]).decode(),
+        "v1a," + base64.b64decode(BY_PAIR[4:]).hex(),
+        "v1a,é\ud800",
+        v1(public_bytes(PAIR), content(PAYLOAD, "evt_1", NOW)),
+        v1(public_bytes(PAIR), content(PAYLOAD, "evt_1", NOW)).replace("v1,", "v1a,"),
+        SIGNATURE,
+    ],
+    ids=lambda entry: ascii(entry[:40]),
+)
+def test_forged_ed25519_signatures(entry: str) -> None:
+    """Only the owner's signature opens what a public key guards: not a damaged one, nor an HMAC with the public key."""
+    right = headers_of(BY_PAIR, webhook_id="evt_1")
+    assert verify(PAYLOAD, right, PUBLIC_KEY, now=NOW).id == "evt_1"
+    forged = headers_of(entry, webhook_id="evt_1")
+    assert check_that_fails(headers=forged, secret=PUBLIC_KEY) == "no_matching_signature"
+
+
+def test_a_forged_entry_does_not_spoil_a_right_one() -> None:
+    """Among the entries of several keys, one that fits is enough, wherever it stands."""
+    for entries in ([BY_PAIR, "v1a,AAAA"], ["v1a,AAAA", "v1a," + "A" * 86 + "==", BY_PAIR], [SIGNATURE, BY_PAIR]):
+        headers = headers_of(*entries, webhook_id="evt_1")
+        assert verify(PAYLOAD, headers, PUBLIC_KEY, now=NOW).id == "evt_1"
+
+
+def test_a_public_key_without_the_package_for_it() -> None:
+    """Where `cryptography` is missing, a public key is refused with the remedy, and a secret works as ever."""
+    code = (
+        "import json, sys; sys.modules['cryptography'] = None\n"
+        "from sceneshift.webhooks import WebhookVerificationError, verify\n"
+        "body, headers, keys, now = json.loads(sys.stdin.read())\n"
+        "for key in keys:\n"
+        "    try:\n"
+        "        print(verify(body.encode(), headers, key, now=now).id)\n"
+        "    except WebhookVerificationError as error:\n"
+        "        print(error.check, 'sceneshift[ed25519]' in str(error))\n"
+    )
+    given = [PAYLOAD.decode(), headers_of(SIGNATURE, BY_PAIR, webhook_id="evt_1"), [SECRET, PUBLIC_KEY], NOW]
+    answer = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(given), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert answer.stdout.splitlines() == ["evt_1", "ed25519_unavailable True"]

@@ -28,6 +28,15 @@ OUTPUT: dict[str, Any] = {
 }
 ERROR = {"code": "a_code_from_the_future", "message": "The provider refused the image."}
 
+ENDPOINT: dict[str, Any] = {
+    "endpoint": {"id": "url_0123456789abcdef", "name": None, "url": "https://shop.example/hook"},
+    "failing_since": "2026-11-20T00:00:00.000Z",
+    "percent": 50,
+    "disables_at": "2026-11-25T00:00:00.000Z",
+    "last_status": "fetch_timeout",
+    "reason": "failing",
+}
+
 
 def job(state: str, **changes: Any) -> dict[str, Any]:
     return {
@@ -62,7 +71,9 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("job.overdue", job("rendering", late=True)),
     ("batch.completed", {"batch_id": "batch_01", "total": 3, "counts": {"succeeded": 2, "failed": 1}}),
     ("webhook.test", {}),
-    ("webhook.test", {"message": "hello"}),
+    ("webhook.test", {"endpoint": {"id": "ep_1", "name": "shop", "url": "https://shop.example/hook"}}),
+    ("endpoint.failing", ENDPOINT),
+    ("endpoint.disabled", ENDPOINT | {"percent": 100, "reason": "a_reason_from_the_future"}),
 ]
 
 

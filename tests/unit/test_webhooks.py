@@ -32,6 +32,7 @@ from sceneshift.webhooks import (
     sign,
     verify,
 )
+from tests.unit.test_webhook_schemas import ENDPOINT
 from tests.webhook_material import (
     HEADERS,
     JOB,
@@ -302,7 +303,7 @@ def test_payloads_that_are_never_made(type_: str, data: Mapping[str, Any]) -> No
 
 def test_every_type_has_a_class() -> None:
     """None of the types that we send arrives as unknown."""
-    data = JOB | {"batch_id": "b", "total": 0, "counts": {}}
+    data = JOB | {"batch_id": "b", "total": 0, "counts": {}} | ENDPOINT
     assert UnknownEvent not in {type(received(type_, data)) for type_ in EVENT_TYPES}
 
 

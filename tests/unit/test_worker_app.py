@@ -28,7 +28,7 @@ from tests.factories import NOW, a_job
 from tests.unit.jobs.moves import TABLE
 from tests.unit.jobs.situations import EVENTS
 from workers.config import worker_settings
-from workers.timekeeper import BATCH_FROM, messages_for
+from workers.timekeeper import BATCH_FROM, WEBHOOKS_BATCH_FROM, messages_for
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS: dict[str, Any] = {
@@ -118,7 +118,7 @@ def test_a_worker_has_a_timekeeper_threads_events_and_the_guard(facts: dict[str,
 
 
 def every_message() -> list[StepMessage]:
-    """Messages of every origin: of each change that publishes, of each kind of due step, and a batch."""
+    """Messages of every origin: of each change that publishes, of each kind of due step, and batches."""
     messages = [
         message
         for row in TABLE
@@ -135,6 +135,7 @@ def every_message() -> list[StepMessage]:
     ]  # fmt: skip
     messages += [message_for_due(step) for step in steps]
     messages += messages_for("sceneshift.poll", [steps[1]] * BATCH_FROM)
+    messages += messages_for("sceneshift.notify", [steps[3]] * WEBHOOKS_BATCH_FROM)
     return messages
 
 

@@ -28,7 +28,8 @@ class Scene:
         settings: those that are not the tests' own.
         ends: by job, the state in which a later release must bring it to rest.
         paid: the nonces under which something was or may have been accepted, so that they may not be sent again.
-        redis: by key, its type, how long it lives (None: for good), and its value; a sorted set has texts as scores.
+        redis: by key, its type, how long it lives (None: for good), and its value; a sorted set has texts as scores,
+            and a stream pairs of ids and fields.
         queues: by queue, the messages as the broker has them.
         spool: by file, its text.
         objects: by name, `body` (text, or base64 as `bytes`), `content_type` and `metadata`.
@@ -75,6 +76,7 @@ def dumped(client: Redis) -> dict[str, dict[str, Any]]:
         "string": client.get,
         "list": lambda key: client.lrange(key, 0, -1),
         "zset": lambda key: {member: repr(score) for member, score in reader.zrange(key, 0, -1, withscores=True)},
+        "stream": lambda key: [[place, fields] for place, fields in reader.xrange(key)],
     }
     dump: dict[str, dict[str, Any]] = {}
     keys: list[str] = sorted(client.keys("*"))  # type: ignore[arg-type]  # redis-py: maybe awaitable
@@ -104,6 +106,9 @@ def restore(client: Redis, dump: Mapping[str, Mapping[str, Any]]) -> None:
                 client.rpush(key, *value)
             case "zset":
                 client.zadd(key, {member: float(score) for member, score in value.items()})
+            case "stream":
+                for place, fields in value:
+                    client.xadd(key, fields, id=place)
         if entry["ttl_seconds"] is not None:
             client.expire(key, entry["ttl_seconds"])
 

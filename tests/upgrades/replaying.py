@@ -104,9 +104,12 @@ class Replay(Workshop):
         self.monotonic.advance(seconds)
 
     def rest(self) -> None:
-        """All messages have been received, and time has passed until nothing was due any more."""
+        """All messages were received, disabled endpoints enabled, and time passed until nothing was due any more."""
         for envelopes in self.scene.queues.values():
             self.receive(envelopes)
+        for lane_id in self.store.lanes.failing():
+            if self.store.lanes.get(lane_id).status == "disabled":
+                self.store.lanes.enable(lane_id)
         for _ in range(LOOKS_MAX):
             self.look()
             due_at = self.next_due_at()

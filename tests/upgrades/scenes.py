@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sceneshift.jobs.endpoints import Endpoint
 from sceneshift.jobs.events import CancelRequested, SubmissionAccepted
 from sceneshift.jobs.intents import Merged
+from sceneshift.jobs.lanes import EndpointWarning
 from sceneshift.jobs.record import JobRecord
 from sceneshift.jobs.states import JobState
+from sceneshift.jobs.system_events import trial_event
 from sceneshift.provider.protocol import (
     ErrorKind,
     ProviderError,
@@ -16,9 +19,11 @@ from sceneshift.provider.protocol import (
 )
 from sceneshift.store.bad_messages import BadMessage, Reason
 from sceneshift.store.due import DueStep
+from tasks.endpoint_warnings import announce
 from tests.factories import a_job, an_order
 from tests.unit.tasks.lifespan import KilledError
 from tests.unit.tasks.ports import RESULT_KEY
+from tests.upgrades.scenes_of_endpoints import endpoints
 from tests.upgrades.scenes_of_jobs import (
     LOST,
     NO_CREDITS,
@@ -170,6 +175,44 @@ def _stranger(stage: Stage) -> None:
 
 Play = Callable[[Stage], None]
 
+
+def _named_endpoints(stage: Stage) -> None:
+    """Events for two named endpoints and for a job's own URL wait; one was told of the other, and one is tried."""
+    now = stage.clock.now()
+    shop = Endpoint(
+        id="ep_0000000001",
+        name="shop",
+        url="https://shop.example/hook",
+        events=("job.*",),
+        created_at=now,
+        ed25519=False,
+    )
+    pager = Endpoint(
+        id="ep_0000000002", name="pager", url="https://pager.example/hook", events=("*",), created_at=now, ed25519=False
+    )
+    for endpoint in (shop, pager):
+        stage.store.endpoints.add(endpoint)
+    stage.store.endpoints.update("shop", lambda seen: seen.rotated(now, 86_400.0))
+    for url in (None, "https://shop.example/own"):
+        job = stage.order(JobState.SUCCEEDED, order={"webhook_url": url})
+        for _ in range(3):
+            stage.wake(job.id)
+    stage.store.deliveries.tell(trial_event(shop, now), shop.id)
+    for percent in (50, 100):
+        announce(
+            stage.services,
+            EndpointWarning(
+                lane_id=shop.id,
+                name="shop",
+                url="https://shop.example/hook",
+                percent=percent,
+                failing_since=now - 3600.0,
+                disables_at=now + 3600.0,
+                last_status="503",
+            ),
+        )
+
+
 SCENES: dict[str, tuple[dict[str, Any], Play]] = {
     "queued": ({}, queued),
     "submitting": ({}, submitting),
@@ -186,5 +229,10 @@ SCENES: dict[str, tuple[dict[str, Any], Play]] = {
     "recovery": ({"intent_log": "storage"}, _recovery),
     "spooled": ({"intent_log": "storage"}, _spooled),
     "stranger": ({}, _stranger),
+    "endpoints": ({}, endpoints),
+    "named_endpoints": (
+        {"webhook_endpoint_key": "whsec_" + "ZW5kcG9pbnQta2V5LWZvci11bml0LXRlc3RzLW9ubHk="},
+        _named_endpoints,
+    ),
 }
 """By name: the settings, and what has happened."""

@@ -18,7 +18,8 @@ WORDS = frozenset(
 )
 """The fields whose values are words that other releases must know."""
 _NAMES = (
-    (re.compile(r"(job_|dlv_|evt_)?[0-7][0-9A-HJKMNP-TV-Z]{25}(_\d+)?"), "ID"),
+    (re.compile(r"(job_|dlv_|evt_)?[0-7][0-9A-HJKMNP-TV-Z]{25}(_\d+(_[0-9a-z]{10})?)?"), "ID"),
+    (re.compile(r"url_[0-9a-f]{16}|ep_[0-9a-z]{10}"), "ID"),
     (re.compile(r"\d{4}[-/]\d\d[-/]\d\d"), "DAY"),
     (re.compile(r"\d+-[0-9a-f]{12}"), "WITNESS"),
     (re.compile(r"[0-9a-f]{32}"), "DIGEST"),
@@ -61,13 +62,20 @@ def _of_store(dump: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             case "hash" if name in {"provider:answers", "result_keys:DAY:NN"}:
                 yield from (f"key {name} {'+' if '+' in text else 'plain'}" for text in value.values())
             case "hash":
-                for field, text in value.items():
-                    yield from _of_field(f"key {name}", _general(field), text)
+                yield from _of_fields(f"key {name}", value)
             case "string":
                 yield from _of_text(f"key {name}", value)
             case "list":
                 for text in value:
                     yield from _of_text(f"key {name}", text)
+            case "stream":
+                for _, fields in value:
+                    yield from _of_fields(f"key {name}", fields)
+
+
+def _of_fields(where: str, fields: Mapping[str, str]) -> Iterator[str]:
+    for field, text in fields.items():
+        yield from _of_field(where, _general(field), text)
 
 
 def _of_field(where: str, field: str, value: Any) -> Iterator[str]:

@@ -140,7 +140,8 @@ class Stage(Workshop):
         )
 
     def _is_open(self, message: StepMessage) -> bool:
-        subjects = message.kwargs.get("job_ids") or [message.kwargs.get("delivery_id") or message.kwargs["job_id"]]
+        batch = message.kwargs.get("job_ids") or message.kwargs.get("delivery_ids")
+        subjects = batch or [message.kwargs.get("delivery_id") or message.kwargs["job_id"]]
         steps = message.kwargs.get("steps") or [message.kwargs["step"]]
         for subject, step in zip(subjects, steps, strict=True):
             now_at, fence, begun = self.store.client.hmget(self.store.keys.subject(subject), "step", "fence", "begun")

@@ -95,9 +95,10 @@ def test_every_key_has_a_sample() -> None:
 
 
 def test_every_message_has_a_sample() -> None:
-    """One of each task, and polls both alone and in a batch."""
+    """One of each task, and polls and webhooks both alone and in a batch."""
     require(*(f"message in {task}: task {task}, 0 positional arguments" for task in TASKS))
     require("message in sceneshift.poll: argument job_id", "message in sceneshift.poll: argument job_ids")
+    require("message in sceneshift.notify: argument delivery_id", "message in sceneshift.notify: argument delivery_ids")
 
 
 def test_every_kind_of_entry_in_a_timeline_has_a_sample() -> None:

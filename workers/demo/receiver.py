@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sceneshift.cli.webhooks import webhook_server
+from sceneshift.cli.webhooks.listen import webhook_server
 from sceneshift.errors import WebhookVerificationError
 from sceneshift.webhooks import Event
 

@@ -6,13 +6,15 @@
 --      10 limits (hash)   11 recovery (hash)   12 witnesses (hash)   13 outcomes of this minute (hash)
 --      14 decisions of this day (list)   15, 16 result keys of this day and the day before (hash)
 --      17 the ledger's day of the submission left (hash)   18 of the one that counts now
---      19 jobs:submitting (zset)   20 who waits for a slot (zset)   21 lost submissions (zset)   22… delivery keys
---      (hash), and the ledger's day of an unclaimed key
+--      19 jobs:submitting (zset)   20 who waits for a slot (zset)   21 lost submissions (zset)   22 events (stream)
+--      23 endpoints:version (string)   24… delivery keys (hash), and the ledger's day of an unclaimed key
 -- ARGV 1 change (JSON):
 --        id, token, from {state, step, revision}, to, now,
 --        set {field: text}, unset [field], results (text, '' deletes, absent leaves),
 --        due (text, '' removes, absent leaves), timeline [text], channel,
---        deliveries [[field, text, …]] in the order of KEYS 22…,
+--        events [{at (unix milliseconds), about [field, text, …]}], events_since (milliseconds: older ones are dropped),
+--        deliveries [[field, text, …]] in the order of KEYS 24…, endpoints (the version of the list of named endpoints
+--        by which they were addressed; present when there are events),
 --        slots (the setting: how many jobs may be at the provider; absent without limit),
 --        intent {takes_slot, witness, count} for an intent, ends_unpaid (boolean: a job ends that was never sent,
 --        as far as is known here),
@@ -21,7 +23,7 @@
 --        lost {submission, until}, found (a submission that was lost), claim_until (of a job that waits for a slot),
 --        ledger [[17 or 18, field, by how many]], decision (text), ledger_ttl_milliseconds,
 --        ttl_milliseconds (present when final), release_key, revives (booleans)
--- Returns 'applied', 'stale', 'forbidden', 'full' (no slot), 'recovering', 'rolled_back' (this server has forgotten an
+-- Returns 'applied', 'stale', 'forbidden', 'endpoints' (the list has changed), 'full' (no slot), 'recovering', 'rolled_back' (this server has forgotten an
 -- intent of this very worker), 'taken:ID' (that job has the result key) or 'unclaimed:DAY' (it stands in the ledger of
 -- that day: the change must say what becomes of that). The same change (token) again is 'applied' again and changes
 -- nothing.
@@ -51,6 +53,9 @@ if stored[1] ~= from.state or stored[2] ~= from.step or (stored[3] or '0') ~= fr
 end
 if not ALLOWED[from.state][change.to] then
   return 'forbidden'
+end
+if change.endpoints and (redis.call('GET', KEYS[23]) or '0') ~= change.endpoints then
+  return 'endpoints'
 end
 
 local slots = tonumber(redis.call('HGET', KEYS[10], 'max_in_flight') or change.slots)
@@ -145,8 +150,21 @@ if change.claim_until and slots then
   end
 end
 
+-- An event's place in the log is its moment and its number. Numbers have no gaps, so that whoever reads on sees what it
+-- has missed; the moment never goes back, whatever the clocks say, and then the event's own stands beside it.
+for _, event in ipairs(change.events) do
+  local last = redis.call('XREVRANGE', KEYS[22], '+', '-', 'COUNT', 1)[1]
+  local moment, number = string.match(last and last[1] or '0-0', '^(%d+)%-(%d+)$')
+  local at = math.max(event.at, tonumber(moment))
+  if at ~= event.at then
+    event.about[#event.about + 1] = 'at'
+    event.about[#event.about + 1] = string.format('%.0f', event.at)
+  end
+  local place = string.format('%.0f-%.0f', at, tonumber(number) + 1)
+  redis.call('XADD', KEYS[22], 'MINID', '~', change.events_since, place, unpack(event.about))
+end
 for i, delivery in ipairs(change.deliveries) do
-  redis.call('HSET', KEYS[21 + i], unpack(delivery))
+  redis.call('HSET', KEYS[23 + i], unpack(delivery))
   redis.call('ZADD', KEYS[5], change.delivery_due, delivery[2])
 end
 for _, entry in ipairs(change.timeline) do

@@ -10,10 +10,12 @@ import pytest
 import sceneshift.client
 from sceneshift.cli import main
 from sceneshift.client import Client
+from sceneshift.clock import ManualClock
 from sceneshift.jobs.record import JobRecord
 from sceneshift.settings import Settings
 from sceneshift.store.opening import Store
 from tests.unit.store.inspection import place
+from tests.unit.tasks.workshop import Workshop
 from tests.unit.workers.recording_publisher import RecordingPublisher
 
 
@@ -42,3 +44,12 @@ def jobs(
     """Places jobs in the store that the commands use."""
     monkeypatch.setattr(sceneshift.client, "_client", Client(settings, store=store, publisher=publisher))
     return lambda record: place(store, record)
+
+
+@pytest.fixture
+def work(
+    jobs: object, store: Store, settings: Settings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch  # noqa: ARG001  # it lets the commands use the store
+) -> Workshop:  # fmt: skip
+    """Real tasks between fake ports, on the job store that the commands use."""
+    monkeypatch.setattr("tasks.services._services", None)
+    return Workshop(store, settings, clock)

@@ -23,6 +23,7 @@ def everything(client: Redis) -> dict[str, tuple[Any, bool]]:
         "string": client.get,
         "list": lambda key: client.lrange(key, 0, -1),
         "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        "stream": client.xrange,
     }
     keys: list[str] = sorted(client.keys("*"))  # type: ignore[arg-type]  # redis-py: maybe awaitable
     return {key: (readers[str(client.type(key))](key), client.pttl(key) != -1) for key in keys}

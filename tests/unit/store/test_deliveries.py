@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sceneshift.clock import ManualClock
+from sceneshift.jobs.attempts import Attempt
 from sceneshift.jobs.change import Change
 from sceneshift.jobs.record import JobRecord
 from sceneshift.store.deliveries import Delivery, Settlement
@@ -22,6 +23,12 @@ def ended(store: Store) -> Change:
     change = store.jobs.transition(place(store, SITUATIONS["rendering"]), EVENTS["rendering failed"])
     assert change is not None
     return change
+
+
+def settlement(status: str, outcome: str, due_at: float | None = None) -> Settlement:
+    """One attempt has come to this."""
+    attempt = Attempt(at=NOW, number=1, outcome=outcome, latency_ms=40)
+    return Settlement(status=status, attempt=attempt, counted_as="x", due_at=due_at)
 
 
 def only_delivery(store: Store, job: JobRecord) -> Delivery:
@@ -56,7 +63,7 @@ def test_a_failed_attempt_is_due_again(store: Store, clock: ManualClock) -> None
     """The next try has its own name and time, starts with a clean count, and needs a message of its own."""
     delivery = only_delivery(store, ended(store).after)
     store.due.begin(delivery.id, "notify-01", TASK)
-    assert store.deliveries.settle(delivery, Settlement(status="pending", last_status="503", due_at=NOW + 300.0))
+    assert store.deliveries.settle(delivery, settlement("pending", "503", NOW + 300.0))
     again = only_delivery(store, ended_job(store, delivery))
     assert (again.step, again.attempts, again.starts, again.status, again.last_status) == (
         "notify-02", 1, 0, "pending", "503",
@@ -80,7 +87,7 @@ def test_a_delivered_webhook_is_done(store: Store, clock: ManualClock) -> None:
     """It is due no more, has its time, and is kept for the retention."""
     delivery = only_delivery(store, ended(store).after)
     clock.advance(2.0)
-    assert store.deliveries.settle(delivery, Settlement(status="delivered", last_status="204"))
+    assert store.deliveries.settle(delivery, settlement("delivered", "204"))
     done = only_delivery(store, ended_job(store, delivery))
     assert (done.status, done.last_status, done.delivered_at, done.attempts) == ("delivered", "204", NOW + 2.0, 1)
     assert due_at(store, delivery.id) is None
@@ -91,7 +98,7 @@ def test_a_delivered_webhook_is_done(store: Store, clock: ManualClock) -> None:
 def test_a_webhook_that_was_given_up_is_listed(store: Store, clock: ManualClock) -> None:
     """Nothing dies silently: it can be found as long as its record is kept, and then the list forgets it."""
     delivery = only_delivery(store, ended(store).after)
-    assert store.deliveries.settle(delivery, Settlement(status="exhausted", last_status="410"))
+    assert store.deliveries.settle(delivery, settlement("exhausted", "410"))
     assert store.client.zscore(store.keys.exhausted_deliveries, delivery.id) == NOW
     assert due_at(store, delivery.id) is None
     clock.advance(RETENTION_SECONDS - 1.0)
@@ -106,13 +113,10 @@ def test_a_webhook_that_was_given_up_is_listed(store: Store, clock: ManualClock)
 def test_an_attempt_is_settled_once(store: Store, first: str, second: str) -> None:
     """The outcome of a step that was settled already changes nothing."""
 
-    def settlement(status: str) -> Settlement:
-        return Settlement(status=status, last_status="x", due_at=NOW + 5.0 if status == "pending" else None)
-
     delivery = only_delivery(store, ended(store).after)
-    assert store.deliveries.settle(delivery, settlement(first))
+    assert store.deliveries.settle(delivery, settlement(first, "x", NOW + 5.0))
     before = everything(store.client)
-    assert not store.deliveries.settle(delivery, settlement(second))
+    assert not store.deliveries.settle(delivery, settlement(second, "x", NOW + 5.0))
     assert everything(store.client) == before
 
 
@@ -120,7 +124,7 @@ def test_a_delivery_that_has_ended_cannot_be_taken(store: Store) -> None:
     """A late duplicate of the last message starts no further attempt."""
     delivery = only_delivery(store, ended(store).after)
     store.due.begin(delivery.id, "notify-01", TASK)
-    assert store.deliveries.settle(delivery, Settlement(status="delivered", last_status="204"))
+    assert store.deliveries.settle(delivery, settlement("delivered", "204"))
     assert store.due.begin(delivery.id, "notify-01", TASK).status == "stale"
 
 

@@ -12,6 +12,7 @@ from sceneshift.provider.protocol import Provider
 from sceneshift.store.deliveries import DeliveryStore
 from sceneshift.store.due import DueIndex
 from sceneshift.store.jobs import JobStore
+from sceneshift.store.lanes import Lanes
 from sceneshift.store.permits import Permits
 from storage.objects import ObjectStore
 from tasks.holds import Holds
@@ -22,6 +23,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
     "jobs": ("load", "transition"),
     "due": ("begin", "claim", "hand_out", "postpone"),
     "deliveries": ("settle",),
+    "lanes": ("enter", "leave"),
     "permits": ("reserve_submission", "room_for_bulk", "take_queries"),
     "provider": ("submit", "query"),
     "objects": ("put", "get", "head", "list", "delete"),
@@ -85,6 +87,7 @@ def mortal(services: Services, life: Lifespan) -> Services:
             jobs=cast("JobStore", _Mortal("jobs", store.jobs, life)),
             due=cast("DueIndex", _Mortal("due", store.due, life)),
             deliveries=cast("DeliveryStore", _Mortal("deliveries", store.deliveries, life)),
+            lanes=cast("Lanes", _Mortal("lanes", store.lanes, life)),
             permits=cast("Permits", _Mortal("permits", store.permits, life)),
         ),
         provider=cast("Provider", _Mortal("provider", services.provider, life)),

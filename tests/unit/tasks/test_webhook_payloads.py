@@ -24,8 +24,8 @@ from sceneshift.provider.protocol import (
     Succeeded,
 )
 from sceneshift.snapshots import result_of, snapshot_of
+from sceneshift.webhook_bodies import webhook_body
 from sceneshift.webhooks import API_VERSION, EVENT_TYPES, verify
-from tasks.webhook_payloads import webhook_body
 from tests.factories import an_order
 from tests.unit.storage.pictures import animation
 from tests.unit.tasks.ports import result_urls

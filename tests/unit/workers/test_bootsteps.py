@@ -20,6 +20,7 @@ from tests.factories import a_job
 from workers.bootsteps import QueueLengths, TimekeeperStep
 from workers.embedded.processes import free_port
 from workers.embedded.redis_server import RedisServer
+from workers.lane_keeper import LaneKeeper
 from workers.outage_watch import OutageWatch
 from workers.spill_keeper import SpillKeeper
 from workers.spool_keeper import SpoolKeeper
@@ -49,7 +50,7 @@ def worker(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tasks.services, "_services", None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     current_settings.cache_clear()
-    yield SimpleNamespace(app=an_app(redis_server.url))
+    yield SimpleNamespace(app=an_app(redis_server.url), concurrency=4)
     current_settings.cache_clear()
 
 
@@ -75,7 +76,9 @@ def test_what_the_last_tasks_need_goes_on_after_the_worker_was_told_to_stop(work
         assert leases is not None
         assert recovery is not None
         until_stopped = list(step._until_stopped)
-        assert {type(each) for each in until_stopped} == {Timekeeper, SpoolKeeper, SpillKeeper, OutageWatch}
+        assert {type(each) for each in until_stopped} == {
+            *(Timekeeper, SpoolKeeper, SpillKeeper, OutageWatch, LaneKeeper),
+        }
         for end in (step.stop, step.terminate):
             end(worker)
             assert not any(each._thread.is_alive() for each in until_stopped)

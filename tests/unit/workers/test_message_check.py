@@ -46,10 +46,18 @@ def every_kind() -> list[StepMessage]:
         ]
     ]
     batch = {"job_ids": [job_id] * 500, "steps": ["poll-123456"] * 500}
+    webhooks = {"delivery_ids": [f"dlv_{job_id[4:]}_1"] * 16, "steps": ["notify-01"] * 16}
     return [
         *messages,
         StepMessage(
             task="sceneshift.poll", task_id="poll-batch:1", root_id="poll-batch:1", parent_id=None, kwargs=batch
+        ),
+        StepMessage(
+            task="sceneshift.notify",
+            task_id="notify-batch:1",
+            root_id="notify-batch:1",
+            parent_id=None,
+            kwargs=webhooks,
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""Which due polls share a message."""
+"""Which due polls and webhooks share a message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sceneshift.identifiers import step_kind
 from sceneshift.messages import message_for_due
 from sceneshift.store.due import DueStep
 from tests.factories import a_job
-from workers.timekeeper import BATCH_FROM, messages_for
+from workers.timekeeper import BATCH_FROM, WEBHOOKS_BATCH_FROM, messages_for
 
 
 def due(step: str, count: int) -> list[DueStep]:
@@ -27,11 +27,28 @@ def test_many_polls_share_messages_up_to_the_limit(batch_max: int, sizes: list[i
     assert len({message.task_id for message in messages}) == len(sizes)
 
 
+def test_many_webhooks_share_messages_too() -> None:
+    """In smaller batches, because the slowest endpoint ends one; the setting for polls may make them smaller still."""
+    steps = due("notify-02", 40)
+    messages = messages_for("sceneshift.notify", steps, batch_max=50)
+    assert [len(message.kwargs["delivery_ids"]) for message in messages] == [16, 16, 8]
+    assert [each for message in messages for each in message.kwargs["delivery_ids"]] == [s.subject_id for s in steps]
+    assert {message.task for message in messages} == {"sceneshift.notify"}
+    assert len(messages_for("sceneshift.notify", steps, batch_max=10)) == 4
+
+
 @pytest.mark.parametrize(
-    ("step", "count", "batch_max"), [("poll-003", BATCH_FROM - 1, 50), ("poll-003", 60, 1), ("submit-1", 60, 50)]
+    ("step", "count", "batch_max"),
+    [
+        ("poll-003", BATCH_FROM - 1, 50),
+        ("poll-003", 60, 1),
+        ("notify-01", WEBHOOKS_BATCH_FROM - 1, 50),
+        ("notify-01", 60, 1),
+        ("submit-1", 60, 50),
+    ],
 )
 def test_others_have_messages_of_their_own(step: str, count: int, batch_max: int) -> None:
-    """Few polls, polls that may not share, and all else: one ordinary message each, which Flower shows as its chain."""
+    """Few of them, those that may not share, and all else: a message each, which Flower shows as its chain."""
     steps = due(step, count)
     assert messages_for(f"sceneshift.{step_kind(step)}", steps, batch_max=batch_max) == [
         message_for_due(each) for each in steps
